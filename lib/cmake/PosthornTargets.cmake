@@ -21,6 +21,7 @@ function(posthorn_library name)
     target_link_libraries(${name}_tests PRIVATE posthorn_${name} ${A_TEST_DEPS} GTest::gmock
       GTest::gtest_main)
     add_test(NAME ${name}_tests COMMAND ${name}_tests)
+    set_property(GLOBAL APPEND PROPERTY POSTHORN_UNIT_TESTS ${name}_tests)
     set_tests_properties(${name}_tests PROPERTIES LABELS "${A_TEST_LABELS}" TIMEOUT 600)
   endif()
 endfunction()
@@ -34,6 +35,7 @@ function(posthorn_program name)
   target_link_libraries(posthorn_${name}_program PRIVATE posthorn_flags ${A_DEPS})
   set_target_properties(posthorn_${name}_program PROPERTIES OUTPUT_NAME ${A_OUTPUT}
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  set_property(GLOBAL APPEND PROPERTY POSTHORN_PROGRAMS posthorn_${name}_program)
 endfunction()
 
 function(posthorn_fuzzer name)
