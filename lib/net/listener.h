@@ -59,6 +59,8 @@ class Drain {
   // True from the moment a stop was asked for: finish the command, then 421 or BYE.
   bool draining() const;
   void Begin();
+  // Live handles: sessions that have not ended yet. A stopping process waits until it is 0 or its deadline.
+  size_t open() const;
   // Wakes sessions that only wait for input: a callback for each, dropped with the handle.
   class Handle;
   std::unique_ptr<Handle> OnBegin(std::function<void()> wake);

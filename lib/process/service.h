@@ -29,7 +29,7 @@ namespace posthorn::process {
 //   --run DIR        sockets: service S listens for role R on DIR/S.R.sock
 //   --data DIR       this process's own files
 //   --store, --queue, --spam, --admin TARGET   instead of the sockets under --run
-//   --listen ADDR    gRPC address instead of (besides) the sockets; repeatable
+//   --listen ADDR[=ROLE]  gRPC address besides the sockets, whose callers have that role; repeatable
 //   --health ADDR    /livez /readyz /metrics
 //   --port-base N    added to every Listener's port below 10000 (see docs/operators.md)
 //   --bind ADDR      replaces the address of every Listener (127.0.0.1 for demos)
