@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -20,6 +21,8 @@ class io_context;
 
 namespace posthorn::net {
 
+// Must outlive what was made with it: timers, signals, connections, pools. Coroutines that are still suspended when
+// the loop is destroyed are destroyed with it.
 class Loop {
  public:
   Loop();
@@ -41,10 +44,11 @@ class Loop {
   // One-shot timer; the handle cancels when destroyed.
   class Timer;
   std::unique_ptr<Timer> After(std::chrono::milliseconds delay, std::function<void()> work);
-  // True on the loop's own thread.
+  // True on the loop's own thread (before the first Run: the thread that made it).
   bool OnThread() const;
 
  private:
+  friend struct LoopAccess;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -101,26 +105,81 @@ class Promise {
   std::shared_ptr<State> signal_;
 };
 
+// What BlockingPool::Run gives back for work that returns R: a Status stays a Status, StatusOr stays as it is,
+// void becomes Status, anything else T becomes StatusOr<T>.
+template <class R>
+struct PoolResult {
+  using type = absl::StatusOr<R>;
+};
+template <>
+struct PoolResult<void> {
+  using type = absl::Status;
+};
+template <>
+struct PoolResult<absl::Status> {
+  using type = absl::Status;
+};
+template <class T>
+struct PoolResult<absl::StatusOr<T>> {
+  using type = absl::StatusOr<T>;
+};
+
 // Threads for work that blocks (hashing, files, SQLite). The queue is bounded.
 class BlockingPool {
  public:
   BlockingPool(Loop& loop, std::string_view name, int threads, size_t max_queued);
-  ~BlockingPool();  // finishes what runs, drops what waits
-  // Runs `work` on a pool thread, then resumes on the loop. kResourceExhausted when the queue is full.
-  // `work` must own what it touches: the coroutine may be gone when it runs.
+  // Finishes what runs, drops what waits: their callers get kAborted. Blocks until the threads have ended.
+  ~BlockingPool();
+  BlockingPool(const BlockingPool&) = delete;
+  // Runs `work` on a pool thread, then resumes on the loop. kResourceExhausted when the queue is full, kInternal
+  // when `work` throws. `work` must own what it touches: the coroutine may be gone when it runs.
   template <class F>
-  auto Run(F work) -> Task<absl::StatusOr<decltype(work())>> {
-    using R = decltype(work());
-    Promise<absl::StatusOr<R>> promise(*loop_);
-    const bool queued = Enqueue([promise, work = std::move(work), loop = loop_]() mutable {
-      auto result = std::make_shared<absl::StatusOr<R>>(work());
-      loop->Post([promise, result]() mutable { promise.Set(std::move(*result)); });
-    });
+  auto Run(F work) -> Task<typename PoolResult<decltype(work())>::type> {
+    using R = typename PoolResult<decltype(work())>::type;
+    Promise<R> promise(*loop_);
+    auto reply = std::make_shared<Reply<R>>(loop_, promise);
+    const bool queued = Enqueue([reply, work = std::move(work)]() mutable { Answer(*reply, work); });
     if (!queued) co_return absl::ResourceExhaustedError("blocking pool is full");
+    reply.reset();
     co_return co_await promise.Get();
   }
 
  private:
+  // Carries the result back to the loop; dropped without one, it says so.
+  template <class R>
+  class Reply {
+   public:
+    Reply(Loop* loop, Promise<R> promise) : loop_(loop), promise_(std::move(promise)) {}
+    Reply(const Reply&) = delete;
+    ~Reply() {
+      if (promise_) Send(absl::AbortedError("dropped by the pool"));
+    }
+    void Send(R value) {
+      auto result = std::make_shared<R>(std::move(value));
+      loop_->Post([promise = *std::exchange(promise_, std::nullopt), result]() mutable {
+        promise.Set(std::move(*result));
+      });
+    }
+
+   private:
+    Loop* loop_;
+    std::optional<Promise<R>> promise_;
+  };
+  template <class R, class F>
+  static void Answer(Reply<R>& reply, F& work) {
+    try {
+      if constexpr (std::is_void_v<decltype(work())>) {
+        work();
+        reply.Send(absl::OkStatus());
+      } else {
+        reply.Send(work());
+      }
+    } catch (...) {
+      reply.Send(absl::InternalError("exception in a blocking pool"));
+      Escaped();
+    }
+  }
+  static void Escaped();  // in a catch block: logs and counts
   bool Enqueue(std::function<void()> work);
   struct Impl;
   Loop* loop_;

@@ -1,0 +1,101 @@
+#pragma once
+
+// Inside of Loop, for the other .cc files of lib/net only.
+
+#include <asio/awaitable.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/use_awaitable.hpp>
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "lib/net/loop.h"
+
+namespace posthorn::net::internal {
+
+// A doubly linked list whose links live in the elements: parking a coroutine allocates nothing.
+struct Link {
+  Link() : next(this), previous(this) {}
+  Link(const Link&) = delete;
+  ~Link() { Unlink(); }
+  bool linked() const { return next != this; }
+  void Unlink() {
+    next->previous = previous;
+    previous->next = next;
+    next = previous = this;
+  }
+  void PushBack(Link& element) {
+    element.previous = previous;
+    element.next = this;
+    previous->next = &element;
+    previous = &element;
+  }
+  Link* next;
+  Link* previous;
+};
+
+// A suspended coroutine. Lives in that coroutine's frame, in the list of what it waits for and in
+// the list of all suspended coroutines of the loop (so that a loop that ends can destroy their
+// frames).
+class Waiter {
+ public:
+  using Handler = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
+  void Park(Handler handler, Link& where, Link& parked);
+  // Posts the resumption; never runs the coroutine inline. Nothing when it was woken before.
+  void Wake();
+  // Destroys the coroutine instead of resuming it.
+  void Drop();
+  bool timed_out = false;
+
+  // The links are bases of known place so that a list can be walked back to its waiters.
+  struct SignalLink : Link {
+    Waiter* owner = nullptr;
+  } in_signal;
+  struct LoopLink : Link {
+    Waiter* owner = nullptr;
+  } in_loop;
+
+ private:
+  std::optional<Handler> handler_;
+};
+
+// Logs and counts what escaped from `name`; `failure` may be empty.
+void ReportEscaped(std::string_view name, const std::exception_ptr& failure);
+// Runs `work`; an exception is reported, not passed on.
+void RunGuarded(std::string_view name, const std::function<void()>& work);
+
+}  // namespace posthorn::net::internal
+
+namespace posthorn::net {
+
+struct Loop::Impl {
+  Impl() : context(1), keep_alive(context.get_executor()), thread(std::this_thread::get_id()) {}
+  ~Impl();
+  void RunPosted();
+  void RunTurnEnd();
+  // Handlers that are ready, at most a bounded number, so that AtTurnEnd cannot be starved. True:
+  // none is left.
+  bool RunReady();
+
+  internal::Link parked;  // Waiter::in_loop
+  std::vector<std::function<void()>> turn_end;
+  std::mutex mutex;
+  std::vector<std::function<void()>> posted;  // guarded by mutex
+  std::atomic<bool> stopping = false;
+  asio::io_context context;  // after what its handlers touch when they are destroyed
+  asio::executor_work_guard<asio::io_context::executor_type> keep_alive;
+  std::atomic<std::thread::id> thread;
+};
+
+// For the rest of lib/net.
+struct LoopAccess {
+  static Loop::Impl& impl(Loop& loop) { return *loop.impl_; }
+};
+
+}  // namespace posthorn::net
