@@ -1,7 +1,7 @@
 #pragma once
 
-// An immutable set of configuration objects at one revision (architecture.md, idea 2). No hot path asks for
-// configuration over the network: it reads this.
+// An immutable set of configuration objects at one revision (architecture.md, idea 2). No hot path
+// asks for configuration over the network: it reads this.
 
 #include <google/protobuf/message.h>
 
@@ -40,7 +40,8 @@ class Snapshot {
   const T* Find(std::string_view name) const {
     return static_cast<const T*>(FindObject(T::descriptor()->full_name(), name));
   }
-  // A new snapshot with `reply` applied; kInvalidArgument on unknown kinds is not an error: they are skipped.
+  // A new snapshot with `reply` applied; kInvalidArgument on unknown kinds is not an error: they
+  // are skipped.
   std::shared_ptr<const Snapshot> With(const admin::v1::WatchReply& reply) const;
   // The file form for restarts without admin: one WatchReply with full = true.
   std::string Serialize() const;
@@ -48,7 +49,8 @@ class Snapshot {
 
  private:
   const google::protobuf::Message& Singleton(std::string_view kind) const;
-  const std::vector<std::shared_ptr<const google::protobuf::Message>>& Objects(std::string_view kind) const;
+  const std::vector<std::shared_ptr<const google::protobuf::Message>>& Objects(
+      std::string_view kind) const;
   const google::protobuf::Message* FindObject(std::string_view kind, std::string_view name) const;
 
   uint64_t revision_ = 0;
