@@ -13,6 +13,12 @@ endif()
 set(POSTHORN_SANITIZE "" CACHE STRING "sanitizers, comma separated")
 option(POSTHORN_FUZZ "build the libFuzzer targets" OFF)
 option(POSTHORN_WERROR "warnings are errors" OFF)
+# Kill points and left-out syncs for crash tests; never in what is installed.
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  option(POSTHORN_TEST_HOOKS "kill points and skippable syncs" OFF)
+else()
+  option(POSTHORN_TEST_HOOKS "kill points and skippable syncs" ON)
+endif()
 
 add_library(posthorn_flags INTERFACE)
 target_include_directories(posthorn_flags INTERFACE ${CMAKE_SOURCE_DIR})
@@ -22,6 +28,9 @@ target_compile_definitions(posthorn_flags INTERFACE ASIO_STANDALONE ASIO_NO_DEPR
 target_compile_options(posthorn_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
   -Woverloaded-virtual -Wimplicit-fallthrough -Wextra-semi -Wthread-safety -Wno-missing-field-initializers
   -Wno-deprecated-declarations)
+if(POSTHORN_TEST_HOOKS)
+  target_compile_definitions(posthorn_flags INTERFACE POSTHORN_TEST_HOOKS)
+endif()
 if(POSTHORN_WERROR)
   target_compile_options(posthorn_flags INTERFACE -Werror)
 endif()

@@ -1,0 +1,140 @@
+#include "store-service/blob/appender.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "lib/base/crc32c.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+
+namespace posthorn::store_service {
+namespace {
+
+// More than this is left for the next commit, so that one answer never waits for too many others'
+// bytes.
+constexpr uint64_t kMostBytes = 16 << 20;
+constexpr std::string_view kPadding("\0\0\0\0\0\0\0", 7);
+
+}  // namespace
+
+Appender::Appender(SegmentSet& segments, std::shared_ptr<Segment> segment, uint64_t roll_bytes,
+                   Deliver deliver)
+    : segments_(segments),
+      roll_bytes_(roll_bytes),
+      deliver_(std::move(deliver)),
+      segment_(std::move(segment)),
+      thread_([this] { Run(); }) {}
+
+Appender::~Appender() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  work_.notify_one();
+  thread_.join();
+}
+
+void Appender::Append(std::string body, std::string aux, AppendDone done) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = waiting_.empty();
+    waiting_.push_back({std::move(body), std::move(aux), std::move(done)});
+  }
+  if (first) work_.notify_one();
+}
+
+void Appender::Roll() {
+  const std::lock_guard lock(mutex_);
+  roll_ = true;
+}
+
+BlobStats Appender::Stats() {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+std::vector<Appender::Request> Appender::Take() {
+  std::unique_lock lock(mutex_);
+  work_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+  std::vector<Request> batch;
+  batch.swap(waiting_);
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    bytes += batch[i].body.size() + batch[i].aux.size();
+    if (bytes <= kMostBytes || i == 0) continue;
+    const auto rest = batch.begin() + static_cast<std::ptrdiff_t>(i);
+    waiting_.assign(std::make_move_iterator(rest), std::make_move_iterator(batch.end()));
+    batch.erase(rest, batch.end());
+  }
+  return batch;
+}
+
+void Appender::Run() {
+  for (;;) {
+    std::vector<Request> batch = Take();
+    if (batch.empty()) return;  // only when told to stop
+    Commit(std::move(batch));
+  }
+}
+
+void Appender::Commit(std::vector<Request> batch) {
+  std::vector<BlobRef> refs;
+  absl::Status status = Prepare();
+  if (status.ok()) status = Write(batch, refs);
+  {
+    const std::lock_guard lock(mutex_);
+    ++(status.ok() ? stats_.commits : stats_.failed_commits);
+    if (status.ok()) stats_.appends += batch.size();
+  }
+  std::vector<Completion> completions;
+  completions.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    completions.push_back(
+        {std::move(batch[i].done), status.ok() ? absl::StatusOr<BlobRef>(refs[i]) : status});
+  }
+  if (deliver_) return deliver_(std::move(completions));
+  for (Completion& completion : completions) completion.done(std::move(completion.result));
+}
+
+absl::Status Appender::Prepare() {
+  bool roll = false;
+  {
+    const std::lock_guard lock(mutex_);
+    roll = std::exchange(roll_, false);
+  }
+  if (segment_ != nullptr && (roll || segment_->durable_end() >= roll_bytes_)) segment_->Seal();
+  if (segment_ != nullptr && !segment_->sealed()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(segment_, segments_.Add());
+  return absl::OkStatus();
+}
+
+absl::Status Appender::Write(const std::vector<Request>& batch, std::vector<BlobRef>& refs) {
+  const uint64_t start = segment_->durable_end();
+  uint64_t offset = start;
+  std::vector<HeaderBytes> headers(batch.size());
+  std::vector<std::string_view> pieces;
+  pieces.reserve(batch.size() * 4 + 1);
+  refs.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const Request& request = batch[i];
+    RecordHeader header;
+    header.length = header.original_length = request.body.size();
+    header.aux_length = static_cast<uint32_t>(request.aux.size());
+    header.body_crc = base::Crc32c(request.body);
+    header.aux_crc = base::Crc32c(request.aux);
+    headers[i] = EncodeHeader(header, segment_->salt(), offset);
+    pieces.emplace_back(headers[i].data(), kHeaderBytes);
+    pieces.emplace_back(request.body);
+    if (!request.aux.empty()) pieces.emplace_back(request.aux);
+    const uint64_t size = RecordSize(header);
+    const uint64_t padding = size - kHeaderBytes - request.body.size() - request.aux.size();
+    if (padding > 0) pieces.push_back(kPadding.substr(0, padding));
+    refs.push_back({segment_->number() << kBlobOffsetBits | offset, request.body.size()});
+    offset += size;
+  }
+  return segment_->Commit(std::move(pieces), offset - start, "segment.commit");
+}
+
+}  // namespace posthorn::store_service

@@ -1,0 +1,98 @@
+#include "store-service/blob/local_blob_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/crc32c.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+#include "store-service/blob/appender.h"
+#include "store-service/blob/segment_reader.h"
+#include "store-service/blob/segment_set.h"
+#include "store-service/blob/upload_pool.h"
+
+namespace posthorn::store_service {
+namespace {
+
+class LocalBlobStore final : public BlobStore {
+ public:
+  explicit LocalBlobStore(LocalBlobOptions options)
+      : options_(std::move(options)),
+        segments_(*options_.system, options_.directory, options_.on_damage) {}
+
+  absl::Status Load() {
+    RETURN_IF_ERROR(segments_.Load());
+    std::vector<std::shared_ptr<Segment>> open = segments_.OpenOnes();
+    std::shared_ptr<Segment> newest;
+    if (!open.empty()) {
+      newest = std::move(open.back());
+      open.pop_back();
+    }
+    uploads_ = std::make_unique<UploadPool>(segments_, std::move(open), options_.most_uploads,
+                                            options_.roll_bytes);
+    appender_ = std::make_unique<Appender>(segments_, std::move(newest), options_.roll_bytes,
+                                           options_.deliver);
+    return absl::OkStatus();
+  }
+
+  void Append(std::string body, std::string aux, AppendDone done) override {
+    appender_->Append(std::move(body), std::move(aux), std::move(done));
+  }
+  absl::StatusOr<std::unique_ptr<Upload>> BeginUpload() override { return uploads_->Begin(); }
+
+  absl::StatusOr<std::string> Read(const BlobRef& ref, uint64_t offset, uint64_t length) override {
+    return Noted(ref.key, ReadBlob(segments_, ref, offset, length));
+  }
+  absl::StatusOr<std::unique_ptr<BlobReader>> OpenReader(const BlobRef& ref) override {
+    return Noted(ref.key, OpenBlobReader(segments_, ref));
+  }
+  absl::StatusOr<std::string> ReadAux(const BlobRef& ref) override {
+    return Noted(ref.key, ReadBlobAux(segments_, ref));
+  }
+
+  absl::StatusOr<std::vector<uint64_t>> Destroy(const std::vector<uint64_t>& keys) override;
+  absl::Status ForEach(const std::function<bool(const BlobRecord&)>& visit,
+                       const std::function<void(uint64_t)>& pace) override {
+    return WalkBlobs(segments_, visit, pace);
+  }
+  std::vector<BlobDamage> Damage() override { return segments_.Damage(); }
+
+  BlobStats Stats() override {
+    BlobStats stats = appender_->Stats();
+    for (const std::shared_ptr<Segment>& segment : segments_.All()) {
+      ++stats.segments;
+      stats.bytes += segment->durable_end();
+    }
+    return stats;
+  }
+
+ private:
+  template <class T>
+  absl::StatusOr<T> Noted(uint64_t key, absl::StatusOr<T> result) {
+    if (result.status().code() == absl::StatusCode::kDataLoss) {
+      segments_.NoteDamage(SegmentOf(key), OffsetOf(key),
+                           std::string(base::Message(result.status())));
+    }
+    return result;
+  }
+
+  const LocalBlobOptions options_;
+  SegmentSet segments_;
+  std::unique_ptr<UploadPool> uploads_;
+  std::unique_ptr<Appender> appender_;
+};
+
+absl::StatusOr<std::vector<uint64_t>> LocalBlobStore::Destroy(const std::vector<uint64_t>& keys) {
+  segments_.AddDead(keys);
+  return std::vector<uint64_t>();  // the space is freed by the collector's byte side
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BlobStore>> OpenLocalBlobStore(LocalBlobOptions options) {
+  auto store = std::make_unique<LocalBlobStore>(std::move(options));
+  RETURN_IF_ERROR(store->Load());
+  return std::unique_ptr<BlobStore>(std::move(store));
+}
+
+}  // namespace posthorn::store_service

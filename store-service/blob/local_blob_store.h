@@ -1,0 +1,35 @@
+#pragma once
+
+// BlobStore in segment files on a local (or shared) file system. Owns one appender thread.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/file/file_system.h"
+#include "store-service/blob/blob_store.h"
+
+namespace posthorn::store_service {
+
+struct LocalBlobOptions {
+  std::string directory;
+  file::FileSystem* system = &file::Real();
+  // A segment is ended by the first commit that finds it this large.
+  uint64_t roll_bytes = uint64_t{256} << 20;
+  // Large messages on their way in at the same time; each has a segment of its own.
+  size_t most_uploads = 16;
+  // A sealed segment is rewritten when this share of its bytes is dead.
+  double rewrite_share = 0.5;
+  // Gets the answers of one commit, on the appender's thread, so that the owner can post them to
+  // its loop at once. Empty: each `done` is called there.
+  std::function<void(std::vector<Completion>)> deliver;
+  // Once for each damaged place, on the thread that met it.
+  std::function<void(const BlobDamage&)> on_damage;
+};
+
+// Blocks while the ends of open segments are examined. kDataLoss: the segment table is damaged.
+absl::StatusOr<std::unique_ptr<BlobStore>> OpenLocalBlobStore(LocalBlobOptions options);
+
+}  // namespace posthorn::store_service

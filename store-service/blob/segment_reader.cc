@@ -1,0 +1,164 @@
+#include "store-service/blob/segment_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/crc32c.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+
+namespace posthorn::store_service {
+namespace {
+
+// Up to here a message is read and checked whole even when a part is asked for.
+constexpr uint64_t kCheckWhole = 64 * 1024;
+constexpr uint64_t kReadAtOnce = 1024 * 1024;
+
+absl::Status BadBody(const Segment& segment, uint64_t place) {
+  return base::DataLoss(
+      base::StrCat(segment.path(), " at ", place, ": the body's checksum differs"));
+}
+
+struct Located {
+  std::shared_ptr<Segment> segment;
+  RecordHeader header;
+  uint64_t place = 0;
+};
+
+absl::StatusOr<std::shared_ptr<Segment>> SegmentFor(SegmentSet& segments, const BlobRef& ref) {
+  std::shared_ptr<Segment> segment = segments.Find(SegmentOf(ref.key));
+  if (segment == nullptr || segments.IsDead(ref.key)) return base::NotFound("no such blob");
+  return segment;
+}
+
+absl::StatusOr<Located> Locate(SegmentSet& segments, const BlobRef& ref) {
+  Located found;
+  ASSIGN_OR_RETURN(found.segment, SegmentFor(segments, ref));
+  ASSIGN_OR_RETURN(const auto header_and_place, found.segment->Locate(OffsetOf(ref.key)));
+  std::tie(found.header, found.place) = header_and_place;
+  if (found.header.length != ref.size) return base::NotFound("no such blob");
+  return found;
+}
+
+absl::StatusOr<std::string> ReadExactly(Segment& segment, uint64_t at, uint64_t length) {
+  std::string bytes(length, '\0');
+  ASSIGN_OR_RETURN(const size_t got, segment.file().ReadAt(at, bytes));
+  if (got < length) {
+    return base::DataLoss(base::StrCat(segment.path(), " at ", at, ": the file is too short"));
+  }
+  return bytes;
+}
+
+// Header and body with one read, which is what nearly every message is.
+absl::StatusOr<std::string> ReadSmall(Segment& segment, const BlobRef& ref, uint64_t place) {
+  if (place + RecordSize(ref.size, 0) > segment.durable_end())
+    return base::NotFound("no such blob");
+  ASSIGN_OR_RETURN(std::string bytes, ReadExactly(segment, place, kHeaderBytes + ref.size));
+  const std::optional<RecordHeader> header = DecodeHeader(bytes, segment.salt(), place);
+  if (!header) {
+    return base::DataLoss(base::StrCat(segment.path(), " at ", place, ": damaged header"));
+  }
+  if (header->kind != RecordKind::kMessage || header->length != ref.size) {
+    return base::NotFound("no such blob");
+  }
+  bytes.erase(0, kHeaderBytes);
+  if (base::Crc32c(bytes) != header->body_crc) return BadBody(segment, place);
+  return bytes;
+}
+
+class SegmentBlobReader final : public BlobReader {
+ public:
+  explicit SegmentBlobReader(Located found) : found_(std::move(found)) {}
+
+  absl::StatusOr<std::string> Next(size_t most) override {
+    const uint64_t length = std::min<uint64_t>({most, kReadAtOnce, found_.header.length - done_});
+    if (length == 0) return std::string();
+    ASSIGN_OR_RETURN(std::string bytes,
+                     ReadExactly(*found_.segment, found_.place + kHeaderBytes + done_, length));
+    crc_ = base::Crc32c(bytes, crc_);
+    done_ += length;
+    if (done_ == found_.header.length && crc_ != found_.header.body_crc) {
+      return BadBody(*found_.segment, found_.place);
+    }
+    return bytes;
+  }
+
+ private:
+  const Located found_;
+  uint64_t done_ = 0;
+  uint32_t crc_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadBlob(SegmentSet& segments, const BlobRef& ref, uint64_t offset,
+                                     uint64_t length) {
+  if (offset > ref.size || length > ref.size - offset) {
+    return base::Invalid("the range lies outside the message");
+  }
+  if (length == 0) length = ref.size - offset;
+  if (ref.size <= kCheckWhole || length == ref.size) {
+    ASSIGN_OR_RETURN(const std::shared_ptr<Segment> segment, SegmentFor(segments, ref));
+    const std::optional<uint64_t> place = segment->Place(OffsetOf(ref.key));
+    if (!place || *place < kFirstRecord || *place % 8 != 0) return base::NotFound("no such blob");
+    ASSIGN_OR_RETURN(std::string bytes, ReadSmall(*segment, ref, *place));
+    if (length < bytes.size()) bytes = bytes.substr(offset, length);
+    return bytes;
+  }
+  ASSIGN_OR_RETURN(const Located found, Locate(segments, ref));
+  return ReadExactly(*found.segment, found.place + kHeaderBytes + offset, length);
+}
+
+absl::StatusOr<std::string> ReadBlobAux(SegmentSet& segments, const BlobRef& ref) {
+  ASSIGN_OR_RETURN(const Located found, Locate(segments, ref));
+  ASSIGN_OR_RETURN(std::string aux,
+                   ReadExactly(*found.segment, found.place + kHeaderBytes + found.header.length,
+                               found.header.aux_length));
+  if (base::Crc32c(aux) != found.header.aux_crc) {
+    return base::DataLoss(base::StrCat(found.segment->path(), " at ", found.place,
+                                       ": the digest's checksum differs"));
+  }
+  return aux;
+}
+
+absl::StatusOr<std::unique_ptr<BlobReader>> OpenBlobReader(SegmentSet& segments,
+                                                           const BlobRef& ref) {
+  ASSIGN_OR_RETURN(Located found, Locate(segments, ref));
+  return std::unique_ptr<BlobReader>(std::make_unique<SegmentBlobReader>(std::move(found)));
+}
+
+absl::Status WalkBlobs(SegmentSet& segments, const std::function<bool(const BlobRecord&)>& visit,
+                       const std::function<void(uint64_t)>& pace) {
+  for (const std::shared_ptr<Segment>& segment : segments.All()) {
+    bool go_on = true;
+    absl::Status failure;
+    RETURN_IF_ERROR(segment->Walk([&](const Found& found) {
+      if (found.damaged) {
+        if (segment->doubtful() == 0 || found.offset < segment->doubtful()) {
+          segments.NoteDamage(segment->number(), found.offset,
+                              base::StrCat("no record; skipped to ", found.resumed));
+        }
+        return true;
+      }
+      if (pace) pace(RecordSize(found.header));
+      if (found.header.kind != RecordKind::kMessage) return true;
+      const uint64_t key = segment->number() << kBlobOffsetBits | found.original_offset;
+      if (segments.IsDead(key)) return true;
+      BlobRecord record{{key, found.header.length},
+                        CheckRecord(segment->file(), found.offset, found.header)};
+      const bool damaged = record.status.code() == absl::StatusCode::kDataLoss;
+      if (!record.status.ok() && !damaged) failure = record.status;
+      if (damaged && (segment->doubtful() == 0 || found.offset < segment->doubtful())) {
+        segments.NoteDamage(segment->number(), found.original_offset,
+                            std::string(base::Message(record.status)));
+      }
+      go_on = failure.ok() && visit(record);
+      return go_on;
+    }));
+    RETURN_IF_ERROR(failure);
+    if (!go_on) break;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace posthorn::store_service
