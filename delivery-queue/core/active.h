@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "delivery-queue/core/mail_queue.h"
+
+namespace posthorn::delivery_queue {
+
+// An entry that is being worked on.
+struct MailQueue::Active {
+  EntryKey key;
+  // Shared with remote attempts and the bounce writer. Only states change, and only on the loop.
+  std::shared_ptr<queue::v1::StoredEntry> stored;
+  std::shared_ptr<const std::string> prefix;
+  int in_flight = 0;      // recipients handed to somebody
+  bool dirty = false;     // states differ from the journal's
+  bool remote_done = false;  // some recipient left for another host: Done must not wait
+  bool removed = false;   // an operator dropped it meanwhile
+  bool hold = false;      // an operator stopped it meanwhile
+};
+
+}  // namespace posthorn::delivery_queue

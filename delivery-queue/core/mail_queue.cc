@@ -1,0 +1,271 @@
+#include "delivery-queue/core/mail_queue.h"
+
+#include <set>
+
+#include "delivery-queue/core/active.h"
+#include "lib/base/clock.h"
+#include "lib/base/kill_point.h"
+#include "lib/base/strings.h"
+#include "lib/observe/log.h"
+#include "lib/observe/metrics.h"
+
+namespace posthorn::delivery_queue {
+namespace {
+
+using common::v1::Event;
+using queue::v1::Entry;
+using queue::v1::RecipientState;
+using queue::v1::StoredEntry;
+
+constexpr int64_t kOldestAccepted = 10 * 60 * 1000;
+constexpr std::chrono::milliseconds kDirectoryAway{1000};
+
+observe::Counter* Accepted() {
+  static observe::Counter* const kCounter =
+      observe::NewCounter("posthorn_queue_accepted_total", "Entries made durable");
+  return kCounter;
+}
+
+// The earliest next attempt; nothing when no recipient waits.
+std::optional<int64_t> NextAttempt(const StoredEntry& stored) {
+  std::optional<int64_t> next;
+  for (const RecipientState& state : stored.states()) {
+    if (state.phase() != RecipientState::DEFERRED && state.phase() != RecipientState::READY &&
+        state.phase() != RecipientState::BOUNCING)
+      continue;
+    const int64_t at = state.phase() == RecipientState::DEFERRED ? state.next_attempt_ms() : 0;
+    next = next ? std::min(*next, at) : at;
+  }
+  return next;
+}
+
+void FillStates(StoredEntry& stored) {
+  while (stored.states_size() < stored.entry().recipients_size()) stored.add_states();
+}
+
+}  // namespace
+
+MailQueue::MailQueue(Parts parts, Limits limits)
+    : parts_(std::move(parts)), limits_(std::move(limits)), alive_(std::make_shared<bool>(true)) {}
+
+MailQueue::~MailQueue() { *alive_ = false; }
+
+absl::Status MailQueue::CheckNew(const Entry& entry) const {
+  if (entry.message_id().size() != base::MessageId::kBytes) return base::Invalid("message id is not 16 bytes");
+  if (entry.recipients().empty()) return base::Invalid("no recipients");
+  if (entry.blob().key() == 0) return base::Invalid("no blob");
+  if (base::WallMillis() - entry.received_ms() > kOldestAccepted)
+    return base::Precondition("the message was stored more than 10 minutes ago");
+  if (slots_.size() >= limits_.entries) return base::Exhausted("the queue is full");
+  return absl::OkStatus();
+}
+
+void MailQueue::Accept(Entry entry, std::function<void(absl::Status)> answer) {
+  if (absl::Status status = CheckNew(entry); !status.ok()) return answer(status);
+  const EntryKey key{*base::MessageId::FromBytes(entry.message_id()), 0};
+  if (const auto found = slots_.find(key); found != slots_.end())
+    return answer(found->second.durable ? absl::OkStatus() : base::Unavailable("this message is on its way already"));
+  auto active = std::make_shared<Active>();
+  active->key = key;
+  active->stored = std::make_shared<StoredEntry>();
+  *active->stored->mutable_entry() = std::move(entry);
+  FillStates(*active->stored);
+  AddSlot(key, {active, 0, active->stored->entry().blob().key(), false, false});
+  ++active_;
+  Save(active, [this, alive = alive_, active, answer = std::move(answer)](const absl::Status& status) {
+    if (!*alive) return;
+    if (!status.ok()) {
+      --active_;
+      Erase(active->key);
+      return answer(status);
+    }
+    Accepted()->Add();
+    slots_[active->key].durable = true;
+    answer(absl::OkStatus());
+    KILL_POINT("queue.after_accept");
+    Run(active);
+  });
+}
+
+void MailQueue::Save(const ActivePtr& active, Journal::Stored stored) {
+  active->dirty = false;
+  parts_.journal.Put(active->key, active->stored->SerializeAsString(), std::move(stored));
+}
+
+void MailQueue::AddSlot(const EntryKey& key, Slot slot) {
+  ++blobs_[slot.blob];
+  slots_[key] = std::move(slot);
+}
+
+void MailQueue::Erase(const EntryKey& key) {
+  const auto found = slots_.find(key);
+  if (found == slots_.end()) return;
+  if (const auto blob = blobs_.find(found->second.blob); --blob->second == 0) blobs_.erase(blob);
+  slots_.erase(found);
+}
+
+void MailQueue::Run(ActivePtr active) {
+  if (active->stored->held() || active->hold) {
+    active->stored->set_held(true);
+    return Defer(active, 0);
+  }
+  if (NeedsExpansion(*active->stored)) {
+    parts_.loop.Spawn("queue.expand", ExpandAndRun(std::move(active)));
+    return;
+  }
+  Dispatch(std::move(active));
+}
+
+net::Task<void> MailQueue::ExpandAndRun(ActivePtr active) {
+  const std::shared_ptr<bool> alive = alive_;
+  absl::StatusOr<std::vector<StoredEntry>> pages = base::Unavailable("not asked yet");
+  for (;;) {
+    pages = co_await Expand(parts_.directory, *active->stored);
+    if (!*alive) co_return;
+    if (pages.ok()) break;
+    co_await net::Sleep(parts_.loop, kDirectoryAway);
+    if (!*alive) co_return;
+  }
+  // Pages first, the entry itself last: until it says "expanded", a restart throws the pages away and begins anew.
+  std::vector<ActivePtr> others;
+  int waiting = 0;
+  bool failed = false;
+  net::Signal stored(parts_.loop);
+  for (size_t i = 1; i < pages->size(); ++i) {
+    auto page = std::make_shared<Active>();
+    page->key = {active->key.message, static_cast<uint32_t>(i)};
+    page->stored = std::make_shared<StoredEntry>(std::move((*pages)[i]));
+    others.push_back(page);
+    ++waiting;
+    Save(page, [&waiting, &failed, &stored](const absl::Status& status) {
+      --waiting;
+      failed = failed || !status.ok();
+      stored.NotifyAll();
+    });
+  }
+  while (waiting > 0) co_await stored.Wait();
+  if (!pages->empty() && !failed) {
+    *active->stored = std::move(pages->front());
+    ++waiting;
+    Save(active, [&waiting, &failed, &stored](const absl::Status& status) {
+      --waiting;
+      failed = failed || !status.ok();
+      stored.NotifyAll();
+    });
+    while (waiting > 0) co_await stored.Wait();
+  }
+  if (!*alive) co_return;
+  if (failed) {
+    active->stored->set_expanded(false);
+    co_await net::Sleep(parts_.loop, kDirectoryAway);
+    if (*alive) Run(std::move(active));
+    co_return;
+  }
+  KILL_POINT("queue.after_expansion");
+  Note(*active, Event::EXPANDED, Event::OK, -1, "", "");
+  for (const ActivePtr& page : others) {
+    AddSlot(page->key, {page, 0, page->stored->entry().blob().key(), false, true});
+    ++active_;
+    Dispatch(page);
+  }
+  Dispatch(std::move(active));
+}
+
+void MailQueue::Finish(const ActivePtr& active) {
+  parts_.journal.Done(active->key, active->remote_done ? Journal::Urgency::kSoon : Journal::Urgency::kRides);
+  --active_;
+  Erase(active->key);
+  PumpDue();
+}
+
+void MailQueue::Defer(const ActivePtr& active, int64_t due_ms) {
+  --active_;
+  const auto found = slots_.find(active->key);
+  if (found == slots_.end()) return;
+  Slot& slot = found->second;
+  slot.held = active->stored->held();
+  slot.active = nullptr;
+  SetDue(active->key, slot, due_ms);
+  PumpDue();
+}
+
+void MailQueue::SetDue(const EntryKey& key, Slot& slot, int64_t due_ms) {
+  slot.due_ms = due_ms;
+  if (!slot.held) due_.emplace(due_ms, key);
+  ArmTimer();
+}
+
+// Called when no recipient is in anybody's hands.
+void MailQueue::Settle(ActivePtr active) {
+  if (active->removed) return Finish(active);
+  std::vector<int> failed;
+  for (int i = 0; i < active->stored->states_size(); ++i)
+    if (active->stored->states(i).phase() == RecipientState::BOUNCING) failed.push_back(i);
+  if (!failed.empty()) {
+    parts_.loop.Spawn("queue.bounce", Bounce(std::move(active), std::move(failed)));
+    return;
+  }
+  const std::optional<int64_t> next = NextAttempt(*active->stored);
+  if (!next) return Finish(active);
+  if (active->hold) active->stored->set_held(true);
+  Save(active, [this, alive = alive_, active, due = *next](const absl::Status& status) {
+    if (!*alive) return;
+    // Without the new state on disk the old one is tried again after a restart: a remote double at worst.
+    if (!status.ok()) observe::Error("queue.defer.unsaved", {{"message", active->key.message.ToString()}});
+    if (active->removed) return Finish(active);
+    Defer(active, due);
+  });
+}
+
+net::Task<void> MailQueue::Bounce(ActivePtr active, std::vector<int> failed) {
+  const std::shared_ptr<bool> alive = alive_;
+  while (!active->stored->entry().sender().empty()) {
+    absl::StatusOr<Entry> dsn = co_await parts_.bounces.Write(active->stored, failed);
+    if (!*alive) co_return;
+    if (dsn.ok()) {
+      net::Promise<absl::Status> accepted(parts_.loop);
+      Accept(*std::move(dsn), [accepted](absl::Status status) mutable { accepted.Set(std::move(status)); });
+      if ((co_await accepted.Get()).ok()) break;
+    }
+    if (!*alive) co_return;
+    co_await net::Sleep(parts_.loop, kDirectoryAway);
+    if (!*alive) co_return;
+  }
+  KILL_POINT("queue.after_bounce");
+  for (const int i : failed) {
+    RecipientState* state = active->stored->mutable_states(i);
+    state->set_phase(RecipientState::FAILED);
+    Note(*active, Event::BOUNCED, Event::PERMANENT, i, state->last_reply(), state->host());
+  }
+  active->dirty = true;
+  Settle(std::move(active));
+}
+
+absl::Status MailQueue::Recover() {
+  std::map<EntryKey, Slot> found;
+  std::set<base::MessageId> unexpanded;
+  const absl::Status status = parts_.journal.ForEach([&](EntryKey key, const std::string& record) {
+    StoredEntry stored;
+    if (!stored.ParseFromString(record)) {
+      observe::Error("queue.journal.unreadable", {{"message", key.message.ToString()}});
+      return;
+    }
+    if (key.part == 0 && !stored.expanded()) unexpanded.insert(key.message);
+    found[key] = {nullptr, NextAttempt(stored).value_or(0), stored.entry().blob().key(), stored.held(), true};
+  });
+  if (!status.ok()) return status;
+  for (auto& [key, slot] : found) {
+    if (key.part != 0 && unexpanded.contains(key.message)) {
+      parts_.journal.Done(key, Journal::Urgency::kRides);
+      continue;
+    }
+    const int64_t due = slot.due_ms;
+    AddSlot(key, std::move(slot));
+    SetDue(key, slots_[key], due);
+  }
+  if (!slots_.empty()) observe::Info("queue.recovered", {{"entries", slots_.size()}});
+  PumpDue();
+  return absl::OkStatus();
+}
+
+}  // namespace posthorn::delivery_queue

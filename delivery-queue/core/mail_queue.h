@@ -1,0 +1,122 @@
+#pragma once
+
+// Accepted mail until it is delivered: what is due, who delivers it, what becomes of the outcome.
+// Invariants
+//  1. An entry is answered only after the journal has it; it leaves the journal only when every recipient is done.
+//  2. The expansion of aliases and lists is journalled before the first Deliver, and happens once.
+//  3. What an entry begets (a DSN) is journalled before its parent forgets the failure.
+//  4. Only entries that are due are in memory with their text; the others cost an index entry each.
+// Everything runs on the loop; the journal's file reads run on a pool.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "delivery-queue/core/expansion.h"
+#include "delivery-queue/core/remote_delivery.h"
+#include "delivery-queue/core/retry_schedule.h"
+#include "delivery-queue/journal/journal.h"
+#include "delivery-queue/local/local_delivery.h"
+#include "lib/net/loop.h"
+#include "posthorn/common/v1/common.pb.h"
+#include "posthorn/queue/v1/journal.pb.h"
+
+namespace posthorn::delivery_queue {
+
+class MailQueue {
+ public:
+  struct Parts {
+    net::Loop& loop;
+    Journal& journal;
+    net::BlockingPool& pool;
+    Directory& directory;
+    LocalDelivery& local;
+    RemoteDelivery& remote;
+    BounceWriter& bounces;
+    std::function<void(common::v1::Event)> record;
+  };
+  struct Limits {
+    size_t active = 5000;           // entries in memory with their text
+    uint64_t entries = 5'000'000;   // kResourceExhausted beyond
+    RetrySchedule retry;
+  };
+  MailQueue(Parts parts, Limits limits);
+  ~MailQueue();
+
+  // Reads what an earlier run left. Before the first Accept.
+  absl::Status Recover();
+  // `answer` on the loop, once, when the entry is durable or refused: kInvalidArgument, kFailedPrecondition (older
+  // than 10 minutes), kResourceExhausted. A message id that is here already is answered OK.
+  void Accept(queue::v1::Entry entry, std::function<void(absl::Status)> answer);
+
+  void SetRetry(RetrySchedule retry) { limits_.retry = std::move(retry); }
+  enum class Action { kRetry, kHold, kRelease, kRemove, kBounce };
+  // False when the key is unknown or finished.
+  net::Task<bool> Act(EntryKey key, Action action);
+  // Keys in order, after `after`.
+  std::vector<EntryKey> Keys(const EntryKey* after, size_t limit) const;
+  // The newest state, from memory or the journal; kNotFound when finished meanwhile.
+  net::Task<absl::StatusOr<queue::v1::StoredEntry>> Look(EntryKey key);
+  // The oldest unfinished message id, 16 bytes; 16 bytes of 255 when there is none.
+  std::string Oldest() const;
+  // Which of these blob keys are still needed.
+  std::vector<uint64_t> Held(const std::vector<uint64_t>& blobs) const;
+
+  struct Counts {
+    uint64_t entries = 0;
+    uint64_t active = 0;
+    uint64_t held = 0;
+    int64_t oldest_ms = 0;  // 0: nothing waits
+  };
+  Counts counts() const;
+
+ private:
+  struct Active;
+  struct Slot {
+    std::shared_ptr<Active> active;
+    int64_t due_ms = 0;
+    uint64_t blob = 0;
+    bool held = false;
+    bool durable = false;
+  };
+  using ActivePtr = std::shared_ptr<Active>;
+
+  absl::Status CheckNew(const queue::v1::Entry& entry) const;
+  void Run(ActivePtr active);
+  net::Task<void> ExpandAndRun(ActivePtr active);
+  void Dispatch(ActivePtr active);
+  void DispatchLocal(const ActivePtr& active, int recipient);
+  void DispatchRemote(const ActivePtr& active);
+  void OnLocal(const ActivePtr& active, int recipient, LocalOutcome outcome);
+  void OnRemote(const ActivePtr& active, int recipient, const RemoteOutcome& outcome);
+  void Settle(ActivePtr active);
+  net::Task<void> Bounce(ActivePtr active, std::vector<int> failed);
+  void Defer(const ActivePtr& active, int64_t due_ms);
+  void Finish(const ActivePtr& active);
+  void Save(const ActivePtr& active, Journal::Stored stored);
+  void AddSlot(const EntryKey& key, Slot slot);
+  void SetDue(const EntryKey& key, Slot& slot, int64_t due_ms);
+  void Erase(const EntryKey& key);
+  void PumpDue();
+  net::Task<void> Load(EntryKey key);
+  void ArmTimer();
+  void Note(const Active& active, common::v1::Event::Step step, common::v1::Event::Outcome outcome, int recipient,
+            std::string_view text, std::string_view peer);
+
+  Parts parts_;
+  Limits limits_;
+  std::map<EntryKey, Slot> slots_;
+  std::multimap<int64_t, EntryKey> due_;        // not active, not held
+  std::unordered_map<uint64_t, uint32_t> blobs_;  // blob key → entries that need it
+  size_t active_ = 0;
+  std::unique_ptr<net::Loop::Timer> timer_;
+  int64_t timer_at_ = 0;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace posthorn::delivery_queue

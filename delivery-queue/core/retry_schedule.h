@@ -1,0 +1,28 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace posthorn::delivery_queue {
+
+// When to try again. Pure.
+struct RetrySchedule {
+  std::vector<uint64_t> waits_seconds = {300, 600, 1800, 3600, 7200, 14400};
+  uint64_t lifetime_seconds = 5 * 86400;
+
+  // Milliseconds since 1970 of the attempt after `attempts` failed ones; the last wait repeats. Up to 10 % is added,
+  // spread by `salt`, so that mail deferred together does not come back together.
+  int64_t Next(uint32_t attempts, int64_t now_ms, uint64_t salt) const {
+    if (waits_seconds.empty()) return now_ms + 300000;
+    const size_t step = std::min<size_t>(attempts == 0 ? 0 : attempts - 1, waits_seconds.size() - 1);
+    const auto wait = static_cast<int64_t>(waits_seconds[step] * 1000);
+    return now_ms + wait + (wait / 10 == 0 ? 0 : static_cast<int64_t>(salt % static_cast<uint64_t>(wait / 10)));
+  }
+  // True when a message received at `received_ms` is to be returned instead of tried again.
+  bool Expired(int64_t received_ms, int64_t now_ms) const {
+    return now_ms - received_ms >= static_cast<int64_t>(lifetime_seconds * 1000);
+  }
+};
+
+}  // namespace posthorn::delivery_queue

@@ -1,0 +1,40 @@
+#pragma once
+
+// The queue's own calls to the store.
+
+#include <string>
+
+#include "delivery-queue/core/expansion.h"
+#include "delivery-queue/core/mail_queue.h"
+#include "delivery-queue/local/local_delivery.h"
+
+namespace posthorn::rpc {
+class Client;
+}
+
+namespace posthorn::delivery_queue {
+
+// Deliver over the request stream "deliver", held back so that batches form.
+class StoreDeliverer : public Deliverer {
+ public:
+  explicit StoreDeliverer(rpc::Client& store) : store_(store) {}
+  net::Task<absl::StatusOr<store::v1::DeliverReply>> Deliver(store::v1::DeliverRequest request) override;
+
+ private:
+  rpc::Client& store_;
+};
+
+class StoreDirectory : public Directory {
+ public:
+  explicit StoreDirectory(rpc::Client& store) : store_(store) {}
+  net::Task<absl::StatusOr<store::v1::ResolveReply>> Resolve(std::string address) override;
+
+ private:
+  rpc::Client& store_;
+};
+
+// Tells the store's collector that this journal exists, and answers its questions, for ever.
+net::Task<void> AttendCollector(net::Loop& loop, rpc::Client& store, MailQueue& queue, std::string journal_id,
+                                std::string description);
+
+}  // namespace posthorn::delivery_queue
