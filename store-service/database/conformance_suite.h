@@ -1,0 +1,234 @@
+#pragma once
+
+// What every engine of the mail database must do. Instantiate with a factory type:
+//   struct Factory { Factory(); absl::StatusOr<std::unique_ptr<Database>> Open(); };
+// Open() may be called again: a second database on the same data.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "store-service/database/database.h"
+
+namespace posthorn::store_service {
+
+inline MessageRow TestMessage(AccountId account, MailboxId mailbox, Uid uid, ModSeq modseq) {
+  MessageRow row;
+  row.account = account;
+  row.mailbox = mailbox;
+  row.columns.uid = uid;
+  row.columns.modseq = modseq;
+  row.columns.size = 1000 + uid;
+  row.columns.blob_key = 7000 + uid;
+  row.columns.email_id = uid;
+  row.columns.thread_id = uid;
+  row.columns.keywords = {uint64_t{1} << 63, 5};
+  row.columns.zone_minutes = -330;
+  row.own_prefix = "Return-Path: <a@example.org>\r\n";
+  row.blob_size = 900;
+  return row;
+}
+
+inline std::vector<MessageColumns> Columns(Database& database, AccountId account, MailboxId mailbox,
+                                           ModSeq since) {
+  std::vector<MessageColumns> rows;
+  auto snapshot = database.OpenSnapshot();
+  EXPECT_TRUE(snapshot.ok()) << snapshot.status();
+  EXPECT_TRUE((*snapshot)
+                  ->ReadColumns(account, mailbox, since,
+                                [&](const MessageColumns& row) { rows.push_back(row); })
+                  .ok());
+  return rows;
+}
+
+template <class Factory>
+class DatabaseConformance : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto opened = factory_.Open();
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    database_ = *std::move(opened);
+    auto lane = database_->AcquireLane(1, "one", 60000);
+    ASSERT_TRUE(lane.ok()) << lane.status();
+    epoch_ = lane->epoch;
+  }
+  Fence NextFence() { return {{1, epoch_, ++batch_}}; }
+  absl::Status Write(const WriteBatch& batch) { return database_->Commit(NextFence(), batch); }
+
+  Factory factory_;
+  std::unique_ptr<Database> database_;
+  uint64_t epoch_ = 0;
+  uint64_t batch_ = 0;
+};
+
+TYPED_TEST_SUITE_P(DatabaseConformance);
+
+TYPED_TEST_P(DatabaseConformance, GivesBackTheRowsItWasGiven) {
+  WriteBatch batch;
+  const MessageRow message = TestMessage(1, 2, 3, 4);
+  AccountRow account{.account = 1, .modseq = 4, .next_mailbox = 3, .used_bytes = 1003};
+  MailboxRow mailbox{.account = 1, .mailbox = 2, .name = "Ä/b", .uid_next = 4, .modseq = 4};
+  batch.PutAccount(account);
+  batch.PutMailbox(mailbox);
+  batch.messages.push_back(message);
+  batch.keywords.push_back({1, 2, 63, "$Important"});
+  batch.subscriptions.push_back({1, "Ä/b", SubscriptionRow::State::kSubscribed});
+  batch.operations.push_back({1, std::string("o\0p", 3), 99, std::string("\0r", 2)});
+  ASSERT_TRUE(this->Write(batch).ok());
+  auto snapshot = this->database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  const auto image = (*snapshot)->LoadAccount(1);
+  ASSERT_TRUE(image.ok());
+  EXPECT_TRUE(image->exists);
+  EXPECT_EQ(image->row.used_bytes, 1003u);
+  ASSERT_EQ(image->mailboxes.size(), 1u);
+  EXPECT_EQ(image->mailboxes[0].name, "Ä/b");
+  ASSERT_EQ(image->keywords.size(), 1u);
+  EXPECT_EQ(image->keywords[0].bit, 63u);
+  EXPECT_EQ(image->subscriptions, std::vector<std::string>{"Ä/b"});
+  ASSERT_EQ(image->operations.size(), 1u);
+  EXPECT_EQ(image->operations[0].operation, std::string("o\0p", 3));
+  EXPECT_EQ(Columns(*this->database_, 1, 2, 0), std::vector{message.columns});
+}
+
+TYPED_TEST_P(DatabaseConformance, StaleEpochWritesNothing) {
+  auto second = this->factory_.Open();
+  ASSERT_TRUE(second.ok());
+  ASSERT_TRUE(this->database_->ReleaseLane(1, this->epoch_).ok());
+  const auto taken = (*second)->AcquireLane(1, "two", 60000);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_GT(taken->epoch, this->epoch_);
+  WriteBatch batch;
+  batch.messages.push_back(TestMessage(1, 2, 3, 4));
+  EXPECT_EQ(this->Write(batch).code(), absl::StatusCode::kAborted);
+  EXPECT_TRUE(Columns(*this->database_, 1, 2, 0).empty());
+}
+
+TYPED_TEST_P(DatabaseConformance, RunningLeaseIsNotTakenAndAnExpiredOneIs) {
+  auto second = this->factory_.Open();
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ((*second)->AcquireLane(1, "two", 60000).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(this->database_->RenewLanes({{1, this->epoch_, 0}}, -1).ok());
+  EXPECT_TRUE((*second)->AcquireLane(1, "two", 60000).ok());
+  EXPECT_EQ(this->database_->RenewLanes({{1, this->epoch_, 0}}, 1000).code(),
+            absl::StatusCode::kAborted);
+}
+
+TYPED_TEST_P(DatabaseConformance, RepeatedDeliveryIdTakesTheWholeBatchBack) {
+  WriteBatch batch;
+  const DeliveryRow delivery{{1, base::MessageId::New(), 0}, 2, 3, 4, 5, 6};
+  batch.deliveries.push_back(delivery);
+  ASSERT_TRUE(this->Write(batch).ok());
+  batch.messages.push_back(TestMessage(1, 2, 4, 5));
+  EXPECT_EQ(this->Write(batch).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(Columns(*this->database_, 1, 2, 0).empty());
+  auto snapshot = this->database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  const auto found = (*snapshot)->FindDelivery(delivery.key);
+  ASSERT_TRUE(found.ok() && found->has_value());
+  EXPECT_EQ((*found)->uid, 3u);
+}
+
+TYPED_TEST_P(DatabaseConformance, LaterStepsOfABatchSeeEarlierOnes) {
+  WriteBatch batch;
+  batch.messages.push_back(TestMessage(1, 2, 1, 1));
+  CopyRow copy{1, 2, 1, 9, batch.messages[0].columns};
+  copy.columns.uid = 5;
+  copy.columns.modseq = 2;
+  batch.copies.push_back(copy);
+  CopyRow again{1, 9, 5, 10, copy.columns};
+  again.columns.uid = 6;
+  batch.copies.push_back(again);
+  batch.flags.push_back({1, 9, 5, 3, 1, {}});
+  batch.expunges.push_back({1, 2, 4, 1, 7001, 100});
+  ASSERT_TRUE(this->Write(batch).ok());
+  EXPECT_TRUE(Columns(*this->database_, 1, 2, 0).empty());
+  const auto rows = Columns(*this->database_, 1, 9, 0);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].flags, 1u);
+  EXPECT_EQ(rows[0].modseq, 3u);
+  EXPECT_EQ(rows[0].size, 1001u);
+  EXPECT_EQ(Columns(*this->database_, 1, 10, 0).size(), 1u);
+  std::vector<Uid> gone;
+  auto snapshot = this->database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  ASSERT_TRUE((*snapshot)->ReadExpunged(1, 2, 3, [&](Uid uid) { gone.push_back(uid); }).ok());
+  EXPECT_EQ(gone, std::vector<Uid>{1});
+}
+
+TYPED_TEST_P(DatabaseConformance, PrefixesOfOneBlobAreToldApart) {
+  WriteBatch batch;
+  batch.PutBody({50, 1, "One: 1\r\n", "digest"});
+  ASSERT_TRUE(this->Write(batch).ok());
+  WriteBatch second;
+  second.PutBody({50, 2, "Two: 2\r\n", "digest"});
+  for (const Uid uid : {1u, 2u, 3u}) {
+    MessageRow row = TestMessage(1, 2, uid, 1);
+    row.columns.blob_key = 50;
+    row.prefix_hash = uid % 3;
+    second.messages.push_back(row);
+  }
+  ASSERT_TRUE(this->Write(second).ok());
+  auto snapshot = this->database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  const std::string own = "Return-Path: <a@example.org>\r\n";
+  EXPECT_EQ((**(*snapshot)->FindPlace(1, 2, 1)).prefix, own + "One: 1\r\n");
+  EXPECT_EQ((**(*snapshot)->FindPlace(1, 2, 2)).prefix, own + "Two: 2\r\n");
+  EXPECT_EQ((**(*snapshot)->FindPlace(1, 2, 3)).prefix, own);
+  EXPECT_FALSE((*snapshot)->FindPlace(1, 2, 4)->has_value());
+  std::vector<std::string> digests;
+  ASSERT_TRUE((*snapshot)
+                  ->ReadDigests(1, 2, {2, 3},
+                                [&](const DigestEntry& entry) {
+                                  digests.emplace_back(entry.digest);
+                                  return true;
+                                })
+                  .ok());
+  EXPECT_EQ(digests, (std::vector<std::string>{"digest", "digest"}));
+}
+
+TYPED_TEST_P(DatabaseConformance, DeletedMailboxLeavesOnlyItsExpungeLog) {
+  WriteBatch batch;
+  batch.PutMailbox({.account = 1, .mailbox = 2, .name = "x"});
+  batch.messages.push_back(TestMessage(1, 2, 1, 1));
+  batch.keywords.push_back({1, 2, 0, "k"});
+  ASSERT_TRUE(this->Write(batch).ok());
+  WriteBatch drop;
+  drop.DropMailbox({1, 2, 9, 100});
+  ASSERT_TRUE(this->Write(drop).ok());
+  auto snapshot = this->database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  EXPECT_FALSE((*snapshot)->FindMailbox(1, 2)->has_value());
+  EXPECT_TRUE((*snapshot)->Keywords(1, 2)->empty());
+  std::vector<uint64_t> blobs;
+  ASSERT_TRUE((*snapshot)->ReadReferences([&](uint64_t key) { blobs.push_back(key); }).ok());
+  EXPECT_EQ(blobs, std::vector<uint64_t>{7001});
+}
+
+TYPED_TEST_P(DatabaseConformance, PruningTheExpungeLogRaisesTheFloor) {
+  WriteBatch batch;
+  batch.PutMailbox({.account = 1, .mailbox = 2, .name = "x", .modseq = 9});
+  batch.expunges.push_back({1, 2, 7, 1, 70, 100});
+  batch.expunges.push_back({1, 2, 9, 2, 71, 900});
+  ASSERT_TRUE(this->Write(batch).ok());
+  const auto more = this->database_->PruneExpunges(this->NextFence(), 500, 100);
+  ASSERT_TRUE(more.ok()) << more.status();
+  EXPECT_FALSE(*more);
+  WriteBatch stale;  // the lane still has the old floor in memory
+  stale.PutMailbox({.account = 1, .mailbox = 2, .name = "x", .modseq = 10});
+  ASSERT_TRUE(this->Write(stale).ok());
+  auto snapshot = this->database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  EXPECT_EQ((**(*snapshot)->FindMailbox(1, 2)).log_floor, 7u);
+}
+
+REGISTER_TYPED_TEST_SUITE_P(DatabaseConformance, GivesBackTheRowsItWasGiven,
+                            StaleEpochWritesNothing, RunningLeaseIsNotTakenAndAnExpiredOneIs,
+                            RepeatedDeliveryIdTakesTheWholeBatchBack,
+                            LaterStepsOfABatchSeeEarlierOnes, PrefixesOfOneBlobAreToldApart,
+                            DeletedMailboxLeavesOnlyItsExpungeLog,
+                            PruningTheExpungeLogRaisesTheFloor);
+
+}  // namespace posthorn::store_service
