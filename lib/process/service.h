@@ -1,7 +1,8 @@
 #pragma once
 
-// What every process does in the same way: flags, log, signals, privileges, configuration, trace, health, drain.
-// A main.cc makes a Service, registers handlers or listeners in Setup, and calls Run.
+// What every process does in the same way: flags, log, signals, privileges, configuration, trace,
+// health, drain. A main.cc makes a Service, registers handlers or listeners in Setup, and calls
+// Run.
 
 #include <functional>
 #include <memory>
@@ -21,7 +22,7 @@ class Event;
 namespace posthorn::net {
 class Drain;
 class Loop;
-}
+}  // namespace posthorn::net
 
 namespace posthorn::process {
 
@@ -29,7 +30,8 @@ namespace posthorn::process {
 //   --run DIR        sockets: service S listens for role R on DIR/S.R.sock
 //   --data DIR       this process's own files
 //   --store, --queue, --spam, --admin TARGET   instead of the sockets under --run
-//   --listen ADDR[=ROLE]  gRPC address besides the sockets, whose callers have that role; repeatable
+//   --listen ADDR[=ROLE]  gRPC address besides the sockets, whose callers have that role;
+//   repeatable
 //   --health ADDR    /livez /readyz /metrics
 //   --port-base N    added to every Listener's port below 10000 (see docs/operators.md)
 //   --bind ADDR      replaces the address of every Listener (127.0.0.1 for demos)
@@ -53,10 +55,13 @@ class Service {
   struct Options {
     std::string process;                 // "smtp-gateway"
     std::vector<std::string> own_flags;  // "--backend"
-    bool wants_config = true;            // watches admin; admin itself and the store (at first) do not wait for it
+    // Run waits for the first configuration. The store does not (admin needs it first): config()
+    // has defaults until admin answers. admin-service itself watches nothing.
+    bool wants_config = true;
     std::vector<std::string> caller_roles;  // roles that may connect: one socket for each
   };
-  // Parses argv, sets up log and signal mask, makes the loop. Prints and exits on --help, --version, bad flags.
+  // Parses argv, sets up log and signal mask, makes the loop. Prints and exits on --help,
+  // --version, bad flags.
   static std::unique_ptr<Service> Create(int argc, char** argv, Options options);
   virtual ~Service() = default;
 
@@ -69,19 +74,26 @@ class Service {
   virtual rpc::Client& spam() = 0;
   virtual rpc::Client& admin() = 0;
   virtual rpc::Server& server() = 0;
-  // The newest configuration; never null after the first snapshot (from admin or from --data/config.snapshot).
+  // The newest configuration; never null after the first snapshot (from admin or from
+  // --data/config.snapshot).
   virtual std::shared_ptr<const config::Snapshot> config() = 0;
   // Called on the loop after each swap, and once at registration when there is one already.
   virtual void OnConfig(std::function<void(const config::Snapshot&)> changed) = 0;
-  // Hands an event to the trace: never blocks, drops and counts when the store is away (deep-structures 13).
+  // Hands an event to the trace: never blocks, drops and counts when the store is away
+  // (deep-structures 13). On the loop. Time and origin are filled in when empty. The store itself
+  // records its own events directly.
   virtual void Record(posthorn::common::v1::Event event) = 0;
-  // Names something that must be true for /readyz; `missing` returns "" or what is missing. Runs on the loop.
+  // Names something that must be true for /readyz; `missing` returns "" or what is missing. Runs on
+  // the loop.
   virtual void AddReadiness(std::function<std::string()> missing) = 0;
-  // Work at SIGTERM after the drain, before the loop stops (journal flush …).
+  // Work at SIGTERM after the drain (until drain().open() is 0, at most Settings.drain_deadline),
+  // before the loop stops (journal flush …), in order of registration.
   virtual void OnStop(std::function<net::Task<void>()> work) = 0;
 
-  // Waits for configuration (if wanted), calls `setup` on the loop (bind ports here), drops privileges, starts the
-  // server and health port, runs until SIGTERM or SIGINT, drains, returns the exit code.
+  // Starts the health port, waits for configuration (if wanted), calls `setup` on the loop (bind
+  // ports here; files in
+  // --data are already this user's own), gives up the last privileges, starts the server, runs
+  // until SIGTERM or SIGINT (a second one cuts the drain short), drains, returns the exit code.
   virtual int Run(std::function<net::Task<absl::Status>()> setup) = 0;
 };
 

@@ -1,0 +1,118 @@
+#include "lib/process/flags.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+
+namespace posthorn::process {
+namespace {
+
+// Where the value of `name` goes; null when it is not a flag of every process.
+std::string* TextFlag(ParsedFlags& out, std::string_view name) {
+  if (name == "--run") return &out.flags.run;
+  if (name == "--data") return &out.flags.data;
+  if (name == "--store") return &out.flags.store;
+  if (name == "--queue") return &out.flags.queue;
+  if (name == "--spam") return &out.flags.spam;
+  if (name == "--admin") return &out.flags.admin;
+  if (name == "--health") return &out.flags.health;
+  if (name == "--bind") return &out.flags.bind;
+  if (name == "--user") return &out.flags.user;
+  if (name == "--log") return &out.log_level;
+  return nullptr;
+}
+
+absl::Status Assign(ParsedFlags& out, const std::vector<std::string>& own, std::string_view name,
+                    std::string value) {
+  if (std::string* text = TextFlag(out, name)) {
+    *text = std::move(value);
+  } else if (name == "--listen") {
+    out.flags.listen.push_back(std::move(value));
+  } else if (name == "--port-base") {
+    const std::optional<int> number = base::ParseInt<int>(value);
+    if (!number || *number < 0 || *number > 55000)
+      return base::Invalid("--port-base takes 0 to 55000");
+    out.flags.port_base = *number;
+  } else if (std::find(own.begin(), own.end(), name) != own.end()) {
+    out.flags.own.emplace_back(name.substr(2), std::move(value));
+  } else {
+    return base::Invalid(base::StrCat("unknown flag ", name));
+  }
+  return absl::OkStatus();
+}
+
+std::string Absolute(const std::string& path) {
+  return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
+}  // namespace
+
+absl::StatusOr<ParsedFlags> ParseFlags(std::span<const std::string> arguments,
+                                       const std::vector<std::string>& own) {
+  ParsedFlags out;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    std::string name = arguments[i];
+    if (name == "--help" || name == "-h") {
+      out.help = true;
+      continue;
+    }
+    if (name == "--version") {
+      out.version = true;
+      continue;
+    }
+    if (!name.starts_with("--")) return base::Invalid(base::StrCat("unexpected argument ", name));
+    std::string value;
+    const size_t equals = name.find('=');
+    if (equals != std::string::npos) {
+      value = name.substr(equals + 1);
+      name.resize(equals);
+    } else if (i + 1 < arguments.size()) {
+      value = arguments[++i];
+    } else {
+      return base::Invalid(base::StrCat(name, " wants a value"));
+    }
+    RETURN_IF_ERROR(Assign(out, own, name, std::move(value)));
+  }
+  out.flags.run = Absolute(out.flags.run);
+  out.flags.data = Absolute(out.flags.data);
+  // sun_path holds 108 bytes; a name that was cut would be another file.
+  if (out.flags.run.size() > 70)
+    return base::Invalid("--run: path is longer than 70 bytes, too long for sockets");
+  return out;
+}
+
+std::string Usage(std::string_view process, const std::vector<std::string>& own) {
+  std::string text = base::StrCat(
+      "posthorn-", process,
+      " [flags]\n"
+      "  --run DIR             sockets of all processes\n"
+      "  --data DIR            files of this process\n"
+      "  --store, --queue, --spam, --admin TARGET\n"
+      "                        unix:PATH or host:port instead of the sockets in --run\n"
+      "  --listen ADDR[=ROLE]  gRPC address besides the sockets; repeatable\n"
+      "  --health ADDR         /livez, /readyz and /metrics\n"
+      "  --port-base N         added to every listener's port below 10000\n"
+      "  --bind ADDR           address of every listener, instead of the configured one\n"
+      "  --user NAME           become this user, when started as root\n"
+      "  --log LEVEL           debug, info, warning or error\n"
+      "  --version, --help\n");
+  for (const std::string& flag : own) base::StrAppend(text, "  ", flag, " VALUE\n");
+  return text;
+}
+
+std::string SocketWord(std::string_view process) {
+  if (process == "store-service") return "store";
+  if (process == "delivery-queue") return "queue";
+  if (process == "spam-service") return "spam";
+  if (process == "admin-service") return "admin";
+  return std::string(process);
+}
+
+std::string SocketTarget(const std::string& run, std::string_view word, std::string_view process) {
+  return base::StrCat("unix:", run, "/", word, ".", process, ".sock");
+}
+
+}  // namespace posthorn::process

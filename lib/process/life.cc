@@ -1,0 +1,209 @@
+#include "lib/process/life.h"
+
+#include <unistd.h>
+
+#include <future>
+
+#include "lib/base/clock.h"
+#include "lib/base/strings.h"
+#include "lib/observe/health_server.h"
+#include "lib/observe/log.h"
+#include "lib/process/flags.h"
+#include "lib/process/privileges.h"
+#include "lib/rpc/methods/store.h"
+#include "posthorn/config/v1/kinds.pb.h"
+
+namespace posthorn::process {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{1000};
+constexpr int64_t kDeadLoopMillis = 30000;
+// How long a process with a saved configuration waits for a newer one at its start.
+constexpr std::chrono::milliseconds kAdminGrace{1500};
+constexpr std::chrono::milliseconds kLastEvents{1000};
+
+std::string HostName() {
+  char name[256] = "localhost";
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+}  // namespace
+
+std::string_view Version() { return POSTHORN_VERSION; }
+
+Life::Life(net::Loop& loop, const Service::Options& options, const Flags& flags, Service& service)
+    : loop_(loop), options_(options), flags_(flags), service_(service), drain_(loop) {}
+
+Life::~Life() { health_.reset(); }
+
+net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
+  Tick();
+  events_.emplace(
+      loop_, base::StrCat(options_.process, "@", HostName()),
+      [this](store::v1::RecordEventsRequest request) { return SendEvents(std::move(request)); });
+  if (absl::Status status = StartHealth(); !status.ok()) {
+    Fail("health", status);
+    co_return;
+  }
+  StartWatch();
+  if (options_.wants_config && !co_await WaitForConfig()) co_return;
+  phase_ = "setting up";
+  if (absl::Status status = co_await setup(); !status.ok()) {
+    Fail("setup", status);
+    co_return;
+  }
+  if (absl::Status status = StartServer(); !status.ok()) {
+    Fail("server", status);
+    co_return;
+  }
+  phase_.clear();
+  if (serves_ && !stopping_) service_.server().SetServing(Missing().empty());
+  observe::Info("process.ready");
+}
+
+net::Task<absl::Status> Life::SendEvents(store::v1::RecordEventsRequest request) {
+  rpc::CallOptions options;
+  options.timeout = std::chrono::seconds(10);
+  const auto reply = co_await service_.store().Call(rpc::store::kTraceRecord, std::move(options),
+                                                    std::move(request));
+  co_return reply.status();
+}
+
+void Life::Fail(std::string_view step, const absl::Status& status) {
+  observe::Error("process.failed", {{"step", step}, {"reason", base::Message(status)}});
+  exit_code_ = 1;
+  loop_.Stop();
+}
+
+absl::Status Life::StartHealth() {
+  if (flags_.health.empty()) return absl::OkStatus();
+  auto health = observe::HealthServer::Start(
+      flags_.health, [this] { return MissingFromOutside(); },
+      [this] { return base::MonotonicMicros() / 1000 - turned_ < kDeadLoopMillis; });
+  if (!health.ok()) return health.status();
+  health_ = *std::move(health);
+  return absl::OkStatus();
+}
+
+void Life::StartWatch() {
+  if (!Watches()) return;
+  std::string health = flags_.health;
+  if (health_ && health.ends_with(":0"))
+    health = base::StrCat(health.substr(0, health.size() - 1), health_->port());
+  ConfigWatch::Options options;
+  options.process = options_.process;
+  options.instance = base::StrCat(HostName(), "/", getpid());
+  options.health = std::move(health);
+  options.version = std::string(Version());
+  if (!flags_.data.empty()) options.file = flags_.data + "/config.snapshot";
+  watch_.emplace(loop_, service_.admin(), std::move(options));
+  for (auto& changed : early_) watch_->OnChange(std::move(changed));
+  early_.clear();
+  watch_->Start();
+}
+
+net::Task<bool> Life::WaitForConfig() {
+  if (!watch_) co_return true;
+  phase_ = "waiting for configuration";
+  bool told = false;
+  std::chrono::milliseconds limit = kAdminGrace;
+  while (!co_await watch_->WaitForAdmin(limit)) {
+    if (stopping_) co_return false;
+    if (watch_->UseSaved()) co_return true;
+    if (!told) observe::Warning("config.waiting", {{"for", "admin-service"}});
+    told = true;
+    limit = std::chrono::milliseconds(5000);
+  }
+  co_return !stopping_;
+}
+
+absl::Status Life::StartServer() {
+  const bool gateway = options_.process.ends_with("-gateway");
+  // A gateway keeps it, for listeners that are added later.
+  if (!gateway && !flags_.user.empty()) DropBindCapability();
+  if ((options_.caller_roles.empty() || flags_.run.empty()) && flags_.listen.empty())
+    return absl::OkStatus();
+  const absl::Status started = service_.server().Start();
+  if (!started.ok()) return started;
+  serves_ = true;
+  if (flags_.run.empty()) return absl::OkStatus();
+  for (const std::string& role : options_.caller_roles) {
+    HandToRole(base::StrCat(flags_.run, "/", SocketWord(options_.process), ".", role, ".sock"),
+               role);
+  }
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const config::Snapshot> Life::config() const {
+  const std::shared_ptr<const config::Snapshot> newest = watch_ ? watch_->current() : nullptr;
+  return newest ? newest : defaults_;
+}
+
+void Life::OnConfig(std::function<void(const config::Snapshot&)> changed) {
+  if (watch_) {
+    watch_->OnChange(std::move(changed));
+  } else {
+    early_.push_back(std::move(changed));
+  }
+}
+
+void Life::Record(common::v1::Event event) {
+  if (events_) events_->Add(std::move(event));
+}
+
+std::string Life::Missing() const {
+  if (stopping_) return "stopping";
+  if (!phase_.empty()) return phase_;
+  for (const auto& missing : readiness_) {
+    if (std::string what = missing(); !what.empty()) return what;
+  }
+  return {};
+}
+
+std::string Life::MissingFromOutside() {
+  // Shared: the answer may come after the asker gave up.
+  auto promise = std::make_shared<std::promise<std::string>>();
+  std::future<std::string> answer = promise->get_future();
+  loop_.Post([this, promise] { promise->set_value(Missing()); });
+  if (answer.wait_for(std::chrono::seconds(1)) != std::future_status::ready)
+    return "the event loop is busy or stopped";
+  return answer.get();
+}
+
+void Life::Tick() {
+  turned_ = base::MonotonicMicros() / 1000;
+  if (serves_ && !stopping_) service_.server().SetServing(Missing().empty());
+  tick_ = loop_.After(kTick, [this] { Tick(); });
+}
+
+void Life::Stop() {
+  if (stopping_) {
+    cut_short_ = true;
+    return;
+  }
+  stopping_ = true;
+  observe::Info("process.stopping", {{"sessions", drain_.open()}});
+  if (!phase_.empty() && phase_ != "setting up") {
+    loop_.Stop();
+    return;
+  }
+  loop_.Spawn("process.drain", Drain());
+}
+
+net::Task<void> Life::Drain() {
+  if (serves_) service_.server().SetServing(false);
+  drain_.Begin();
+  const auto deadline =
+      std::chrono::steady_clock::now() +
+      std::chrono::seconds(config()->Get<config::v1::Settings>().drain_deadline());
+  while (drain_.open() > 0 && !cut_short_ && std::chrono::steady_clock::now() < deadline) {
+    co_await net::Sleep(loop_, std::chrono::milliseconds(10));
+  }
+  if (drain_.open() > 0) observe::Warning("process.drain_cut", {{"sessions", drain_.open()}});
+  for (const auto& work : at_stop_) co_await work();
+  if (events_) co_await events_->Flush(cut_short_ ? std::chrono::milliseconds(0) : kLastEvents);
+  loop_.Stop();
+}
+
+}  // namespace posthorn::process

@@ -1,0 +1,217 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "lib/base/strings.h"
+#include "lib/process/config_watch.h"
+#include "lib/process/event_shipper.h"
+#include "lib/process/flags.h"
+#include "lib/process/privileges.h"
+#include "lib/rpc/methods/admin.h"
+#include "posthorn/config/v1/kinds.pb.h"
+
+namespace posthorn::process {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+class Directory {
+ public:
+  Directory() {
+    char name[] = "/tmp/posthorn-process-XXXXXX";
+    path_ = mkdtemp(name);
+  }
+  ~Directory() { std::filesystem::remove_all(path_); }
+  std::string operator/(std::string_view name) const { return base::StrCat(path_, "/", name); }
+
+ private:
+  std::string path_;
+};
+
+TEST(Flags, BothFormsOfAValue) {
+  const std::vector<std::string> arguments = {"--run=/run/x",    "--port-base", "20000", "--listen",
+                                              "127.0.0.1:1=cli", "--backend",   "sqlite"};
+  const auto parsed = ParseFlags(arguments, {"--backend"});
+  ASSERT_TRUE(parsed.ok()) << base::Message(parsed.status());
+  EXPECT_EQ(parsed->flags.run, "/run/x");
+  EXPECT_EQ(parsed->flags.port_base, 20000);
+  EXPECT_THAT(parsed->flags.listen, ElementsAre("127.0.0.1:1=cli"));
+  EXPECT_THAT(parsed->flags.own, ElementsAre(Pair("backend", "sqlite")));
+}
+
+TEST(Flags, WhatIsWrongIsNamed) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"--frobnicate", "1"}, "--frobnicate"},
+      {{"--data"}, "--data wants a value"},
+      {{"--port-base", "x"}, "--port-base"},
+      {{"stray"}, "stray"},
+      {{"--run", std::string(90, 'a')}, "--run"}};
+  for (const auto& [arguments, expected] : cases) {
+    EXPECT_THAT(std::string(base::Message(ParseFlags(arguments, {}).status())),
+                HasSubstr(expected));
+  }
+}
+
+TEST(Flags, SocketsAreNamedByServiceAndRole) {
+  EXPECT_EQ(SocketTarget("/run/x", SocketWord("store-service"), "imap-gateway"),
+            "unix:/run/x/store.imap-gateway.sock");
+}
+
+TEST(Privileges, UsersFollowTheProcessName) {
+  EXPECT_EQ(UserOf("smtp-gateway"), "posthorn-smtp");
+  EXPECT_EQ(UserOf("delivery-queue"), "posthorn-queue");
+}
+
+admin::v1::WatchReply SettingsReply(uint64_t revision, uint32_t recipients) {
+  admin::v1::WatchReply reply;
+  reply.set_revision(revision);
+  reply.set_full(true);
+  config::v1::Settings settings;
+  settings.set_max_recipients(recipients);
+  auto* object = reply.add_objects();
+  object->set_kind("posthorn.config.v1.Settings");
+  object->set_name("default");
+  object->set_data(settings.SerializeAsString());
+  return reply;
+}
+
+TEST(SavedConfiguration, ComesBackAndATornOneDoesNot) {
+  const Directory directory;
+  const std::string path = directory / "config.snapshot";
+  EXPECT_TRUE(absl::IsNotFound(LoadSnapshot(path).status()));
+  ASSERT_TRUE(SaveSnapshot(path, *config::Snapshot().With(SettingsReply(5, 123))).ok());
+  const auto loaded = LoadSnapshot(path);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ((*loaded)->Get<config::v1::Settings>().max_recipients(), 123u);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  EXPECT_TRUE(absl::IsDataLoss(LoadSnapshot(path).status()));
+}
+
+// Answers each watch with the next script, then ends it.
+class FakeAdmin : public rpc::Client {
+ public:
+  explicit FakeAdmin(net::Loop& loop) : loop_(loop) {}
+  std::vector<std::vector<admin::v1::WatchReply>> scripts;
+  std::vector<uint64_t> known;
+
+  std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view, rpc::Flow,
+                                      rpc::CallOptions) override {
+    EXPECT_EQ(path, rpc::admin::kConfigWatch.path);
+    return std::make_unique<Call>(*this, calls_++);
+  }
+  net::Task<absl::Status> CallRaw(std::string_view, std::string_view, rpc::Flow, rpc::CallOptions,
+                                  const google::protobuf::MessageLite&,
+                                  google::protobuf::MessageLite&) override {
+    co_return base::Unavailable("not here");
+  }
+  bool connected() const override { return true; }
+
+ private:
+  class Call : public rpc::RawCall {
+   public:
+    Call(FakeAdmin& admin, size_t index) : admin_(admin), index_(index) {}
+    net::Task<absl::Status> Write(const google::protobuf::MessageLite& message) override {
+      admin_.known.push_back(static_cast<const admin::v1::WatchRequest&>(message).known_revision());
+      co_return absl::OkStatus();
+    }
+    void WritesDone() override {}
+    net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite& into) override {
+      if (index_ >= admin_.scripts.size()) co_await net::Sleep(admin_.loop_, std::chrono::hours(1));
+      if (next_ >= admin_.scripts[index_].size()) co_return base::Unavailable("gone");
+      static_cast<admin::v1::WatchReply&>(into) = admin_.scripts[index_][next_++];
+      co_return true;
+    }
+
+   private:
+    FakeAdmin& admin_;
+    size_t index_;
+    size_t next_ = 0;
+  };
+  net::Loop& loop_;
+  size_t calls_ = 0;
+};
+
+TEST(ConfigWatch, ReconnectsWithWhatItKnowsAndKeepsACopy) {
+  const Directory directory;
+  net::Loop loop;
+  FakeAdmin admin(loop);
+  admin.scripts = {{}, {SettingsReply(3, 100)}, {SettingsReply(4, 200)}};
+  ConfigWatch watch(loop, admin,
+                    {.process = "smtp-gateway", .file = directory / "config.snapshot"});
+  std::vector<uint32_t> seen;
+  watch.OnChange([&](const config::Snapshot& snapshot) {
+    seen.push_back(snapshot.Get<config::v1::Settings>().max_recipients());
+    if (seen.size() == 2) loop.Post([&] { loop.Stop(); });
+  });
+  watch.Start();
+  const auto guard = loop.After(std::chrono::seconds(20), [&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_THAT(seen, ElementsAre(100, 200));
+  EXPECT_THAT(admin.known, ElementsAre(0, 0, 3));
+  EXPECT_EQ(LoadSnapshot(directory / "config.snapshot").value()->revision(), 4u);
+}
+
+TEST(ConfigWatch, StartsFromItsFileWhenAdminIsAway) {
+  const Directory directory;
+  ASSERT_TRUE(
+      SaveSnapshot(directory / "config.snapshot", *config::Snapshot().With(SettingsReply(9, 77)))
+          .ok());
+  net::Loop loop;
+  FakeAdmin admin(loop);
+  ConfigWatch watch(loop, admin,
+                    {.process = "smtp-gateway", .file = directory / "config.snapshot"});
+  EXPECT_EQ(watch.current(), nullptr);
+  EXPECT_TRUE(watch.UseSaved());
+  EXPECT_EQ(watch.current()->revision(), 9u);
+}
+
+// A store that fails the first calls.
+struct FakeTrace {
+  int failures = 0;
+  std::vector<size_t> batches;
+  net::Task<absl::Status> Record(store::v1::RecordEventsRequest request) {
+    if (failures > 0) {
+      --failures;
+      co_return base::Unavailable("away");
+    }
+    batches.push_back(static_cast<size_t>(request.events_size()));
+    co_return absl::OkStatus();
+  }
+};
+
+net::Task<void> FlushAndStop(EventShipper& shipper, net::Loop& loop) {
+  co_await shipper.Flush(std::chrono::seconds(20));
+  loop.Stop();
+}
+
+TEST(EventShipper, ShipsInBoundedBatches) {
+  net::Loop loop;
+  FakeTrace trace;
+  EventShipper shipper(
+      loop, "here", [&](store::v1::RecordEventsRequest r) { return trace.Record(std::move(r)); });
+  for (int i = 0; i < 1100; ++i) shipper.Add({});
+  loop.Spawn("test", FlushAndStop(shipper, loop));
+  loop.Run();
+  EXPECT_THAT(trace.batches, ElementsAre(500, 500, 100));
+}
+
+TEST(EventShipper, KeepsEventsOverAFailureAndDropsWhatDoesNotFit) {
+  net::Loop loop;
+  FakeTrace trace;
+  trace.failures = 1;
+  EventShipper shipper(
+      loop, "here", [&](store::v1::RecordEventsRequest r) { return trace.Record(std::move(r)); });
+  for (size_t i = 0; i < EventShipper::kRing + 5; ++i) shipper.Add({});
+  EXPECT_EQ(shipper.waiting(), EventShipper::kRing);
+  loop.Spawn("test", FlushAndStop(shipper, loop));
+  loop.Run();
+  EXPECT_EQ(trace.batches.size(), EventShipper::kRing / EventShipper::kBatch);
+}
+
+}  // namespace
+}  // namespace posthorn::process

@@ -1,0 +1,139 @@
+#include "lib/process/service.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <iostream>
+
+#include "lib/base/strings.h"
+#include "lib/net/loop.h"
+#include "lib/observe/log.h"
+#include "lib/process/flags.h"
+#include "lib/process/life.h"
+#include "lib/process/privileges.h"
+#include "lib/process/stop_signal.h"
+#include "posthorn/common/v1/common.pb.h"
+
+namespace posthorn::process {
+namespace {
+
+constexpr uint32_t kRoleSocketMode = 0660;
+constexpr uint32_t kOwnerSocketMode = 0600;
+
+observe::Level ParseLevel(std::string_view name) {
+  if (name == "debug") return observe::Level::kDebug;
+  if (name == "warning") return observe::Level::kWarning;
+  if (name == "error") return observe::Level::kError;
+  return observe::Level::kInfo;
+}
+
+// Without --listen and --run nobody could call, which is right for gateways in tests.
+rpc::Server::Options ServerOptions(const Flags& flags, const Service::Options& options) {
+  rpc::Server::Options out;
+  out.process = options.process;
+  for (const std::string& role :
+       flags.run.empty() ? std::vector<std::string>() : options.caller_roles) {
+    out.addresses.push_back({SocketTarget(flags.run, SocketWord(options.process), role), role,
+                             role == "cli" ? kOwnerSocketMode : kRoleSocketMode});
+  }
+  for (const std::string& listen : flags.listen) {
+    const size_t equals = listen.find('=');
+    out.addresses.push_back(
+        {listen.substr(0, equals), equals == std::string::npos ? "" : listen.substr(equals + 1)});
+  }
+  return out;
+}
+
+class ServiceImpl : public Service {
+ public:
+  ServiceImpl(Options options, Flags flags)
+      : options_(std::move(options)),
+        flags_(std::move(flags)),
+        life_(loop_, options_, flags_, *this) {}
+  ~ServiceImpl() override {
+    // Handlers refer to the service's own objects, and those to clients: the server goes first.
+    if (server_) server_->Stop(std::chrono::milliseconds(0));
+    server_.reset();
+  }
+
+  const Flags& flags() const override { return flags_; }
+  net::Loop& loop() override { return loop_; }
+  net::Drain& drain() override { return life_.drain(); }
+  rpc::Client& store() override { return Reach(store_, flags_.store, "store"); }
+  rpc::Client& queue() override { return Reach(queue_, flags_.queue, "queue"); }
+  rpc::Client& spam() override { return Reach(spam_, flags_.spam, "spam"); }
+  rpc::Client& admin() override { return Reach(admin_, flags_.admin, "admin"); }
+  rpc::Server& server() override {
+    if (!server_) server_ = rpc::Server::Create(loop_, ServerOptions(flags_, options_));
+    return *server_;
+  }
+  std::shared_ptr<const config::Snapshot> config() override { return life_.config(); }
+  void OnConfig(std::function<void(const config::Snapshot&)> changed) override {
+    life_.OnConfig(std::move(changed));
+  }
+  void Record(posthorn::common::v1::Event event) override { life_.Record(std::move(event)); }
+  void AddReadiness(std::function<std::string()> missing) override {
+    life_.AddReadiness(std::move(missing));
+  }
+  void OnStop(std::function<net::Task<void>()> work) override { life_.OnStop(std::move(work)); }
+
+  int Run(std::function<net::Task<absl::Status>()> setup) override {
+    StopSignal signal(loop_, [this] { life_.Stop(); });
+    loop_.Spawn("process.start", life_.Start(std::move(setup)));
+    loop_.Run();
+    if (server_) server_->Stop(std::chrono::milliseconds(100));
+    observe::Info("process.end", {{"code", life_.exit_code()}});
+    return life_.exit_code();
+  }
+
+ private:
+  rpc::Client& Reach(std::unique_ptr<rpc::Client>& client, const std::string& flag,
+                     std::string_view word) {
+    if (!client) {
+      client = rpc::Client::Create(
+          loop_, {flag.empty() ? SocketTarget(flags_.run, word, options_.process) : flag, ""});
+    }
+    return *client;
+  }
+
+  const Options options_;
+  const Flags flags_;
+  net::Loop loop_;
+  std::unique_ptr<rpc::Client> store_, queue_, spam_, admin_;
+  std::unique_ptr<rpc::Server> server_;
+  Life life_;
+};
+
+}  // namespace
+
+std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options) {
+  StopSignal::Block();
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  absl::StatusOr<ParsedFlags> parsed = ParseFlags(arguments, options.own_flags);
+  if (!parsed.ok()) {
+    std::cerr << "posthorn-" << options.process << ": " << base::Message(parsed.status())
+              << " (try --help)\n";
+    std::exit(2);
+  }
+  if (parsed->help || parsed->version) {
+    std::cout << (parsed->help ? Usage(options.process, options.own_flags)
+                               : base::StrCat("posthorn ", Version(), "\n"));
+    std::exit(0);
+  }
+  observe::SetUpLog(options.process, ParseLevel(parsed->log_level));
+  const absl::Status user =
+      BecomeUser(parsed->flags.user, parsed->flags.data, options.caller_roles);
+  if (!user.ok()) {
+    observe::Error("process.user", {{"user", parsed->flags.user}, {"reason", base::Message(user)}});
+    std::exit(1);
+  }
+  std::error_code ignored;
+  for (const std::string& directory : {parsed->flags.run, parsed->flags.data}) {
+    if (!directory.empty()) std::filesystem::create_directories(directory, ignored);
+  }
+  observe::Info("process.start",
+                {{"version", Version()}, {"pid", getpid()}, {"open_files", RaiseFileLimit()}});
+  return std::make_unique<ServiceImpl>(std::move(options), std::move(parsed->flags));
+}
+
+}  // namespace posthorn::process
