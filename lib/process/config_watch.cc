@@ -161,7 +161,7 @@ net::Task<absl::Status> ConfigWatch::WatchOnce(std::shared_ptr<State> state) {
     admin::v1::WatchReply reply;
     CO_ASSIGN_OR_RETURN(const bool more, co_await call->Read(reply));
     if (!more || state->stopped) break;
-    if (state->away) observe::Info("config.back");
+    if (state->away && state->from_admin) observe::Info("config.back");
     state->away = false;
     state->connected->Set(1);
     if (reply.heartbeat()) continue;
