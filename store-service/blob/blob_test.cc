@@ -98,5 +98,91 @@ TEST(BlobStore, UnknownKeysAreNotFound) {
   EXPECT_EQ(store->Read(ref, 9, 0).value(), "");
 }
 
+TEST(BlobStore, UploadIsReadBackInChunksAndAnAbortedOneLeavesNothing) {
+  const Folder folder;
+  auto store = OpenStore({.directory = folder.path(), .most_uploads = 1});
+  auto upload = store->BeginUpload().value();
+  EXPECT_EQ(store->BeginUpload().status().code(), absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(upload->Write(std::string(300'000, 'x')).ok());
+  upload->Abort();
+  upload = store->BeginUpload().value();
+  std::string body;
+  for (int i = 0; i < 20; ++i) {
+    const std::string chunk(65'000 + i, static_cast<char>('a' + i));
+    ASSERT_TRUE(upload->Write(chunk).ok());
+    body += chunk;
+  }
+  EXPECT_EQ(upload->Written().value(), body);
+  const BlobRef ref = upload->Finish("digest").value();
+  upload.reset();
+  for (int round = 0; round < 2; ++round) {
+    const auto reader = store->OpenReader(ref).value();
+    std::string read;
+    for (std::string part = reader->Next(100'000).value(); !part.empty();
+         part = reader->Next(100'000).value()) {
+      read += part;
+    }
+    EXPECT_EQ(read, body);
+    EXPECT_EQ(store->Read(ref, 65'000, 3).value(), body.substr(65'000, 3));
+    EXPECT_EQ(store->ReadAux(ref).value(), "digest");
+    store.reset();
+    store = OpenStore({.directory = folder.path()});
+  }
+  EXPECT_TRUE(store->Damage().empty());
+}
+
+size_t FilesIn(const std::string& path) {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(path)) count += entry.exists();
+  return count;
+}
+
+TEST(BlobStore, RewrittenSegmentsKeepTheirKeysAndGiveSpaceBack) {
+  const Folder folder;
+  auto store = OpenStore({.directory = folder.path(), .roll_bytes = 50'000});
+  std::vector<BlobRef> refs;
+  for (int i = 0; i < 100; ++i) {
+    refs.push_back(AppendNow(*store, std::string(3'000, static_cast<char>(i))).value());
+  }
+  const uint64_t before = store->Stats().bytes;
+  std::vector<uint64_t> dead;
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < refs.size(); ++i) {
+      if (i % 4 == static_cast<size_t>(round)) dead.push_back(refs[i].key);
+    }
+    ASSERT_TRUE(store->Destroy(dead).ok());
+    for (int reopened = 0; reopened < 2; ++reopened) {
+      for (size_t i = 0; i < refs.size(); ++i) {
+        const auto read = store->Read(refs[i], 0, 0);
+        if (i % 4 <= static_cast<size_t>(round)) {
+          EXPECT_EQ(read.status().code(), absl::StatusCode::kNotFound) << i;
+        } else {
+          EXPECT_EQ(read.value(), std::string(3'000, static_cast<char>(i)));
+        }
+      }
+      store.reset();
+      store = OpenStore({.directory = folder.path(), .roll_bytes = 50'000});
+      ASSERT_TRUE(store->Destroy(dead).ok());  // the owner names again what was not gone
+    }
+  }
+  EXPECT_LT(store->Stats().bytes, before * 3 / 4);
+  EXPECT_TRUE(store->Damage().empty());
+  EXPECT_EQ(FilesIn(folder.path() + "/segments"), store->Stats().segments);
+}
+
+TEST(BlobStore, SegmentWithoutLivingMessagesIsUnlinked) {
+  const Folder folder;
+  const auto store = OpenStore({.directory = folder.path(), .roll_bytes = 1});
+  const BlobRef first = AppendNow(*store, "first").value();
+  const BlobRef second = AppendNow(*store, "second").value();
+  EXPECT_EQ(store->Destroy({first.key, second.key}).value(), std::vector<uint64_t>({first.key}));
+  EXPECT_EQ(store->Read(first, 0, 0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store->Read(second, 0, 0).status().code(), absl::StatusCode::kNotFound);
+  const BlobRef third = AppendNow(*store, "third").value();
+  EXPECT_EQ(store->Destroy({second.key}).value(), std::vector<uint64_t>({second.key}));
+  EXPECT_EQ(store->Read(third, 0, 0).value(), "third");
+  EXPECT_EQ(FilesIn(folder.path() + "/segments"), 1U);
+}
+
 }  // namespace
 }  // namespace posthorn::store_service

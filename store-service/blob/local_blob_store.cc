@@ -1,12 +1,15 @@
 #include "store-service/blob/local_blob_store.h"
 
-#include <algorithm>
+#include <map>
+#include <mutex>
+#include <unordered_set>
 #include <utility>
 
-#include "lib/base/crc32c.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/blob/appender.h"
+#include "store-service/blob/compaction.h"
+#include "store-service/blob/scrubber.h"
 #include "store-service/blob/segment_reader.h"
 #include "store-service/blob/segment_set.h"
 #include "store-service/blob/upload_pool.h"
@@ -18,7 +21,8 @@ class LocalBlobStore final : public BlobStore {
  public:
   explicit LocalBlobStore(LocalBlobOptions options)
       : options_(std::move(options)),
-        segments_(*options_.system, options_.directory, options_.on_damage) {}
+        segments_(*options_.system, options_.directory,
+                  options_.on_damage ? options_.on_damage : ReportDamage) {}
 
   absl::Status Load() {
     RETURN_IF_ERROR(segments_.Load());
@@ -76,15 +80,60 @@ class LocalBlobStore final : public BlobStore {
     return result;
   }
 
+  absl::StatusOr<bool> Free(const std::shared_ptr<Segment>& segment);
+
   const LocalBlobOptions options_;
   SegmentSet segments_;
+  std::mutex collector_;
   std::unique_ptr<UploadPool> uploads_;
   std::unique_ptr<Appender> appender_;
 };
 
 absl::StatusOr<std::vector<uint64_t>> LocalBlobStore::Destroy(const std::vector<uint64_t>& keys) {
+  const std::lock_guard one_at_a_time(collector_);
   segments_.AddDead(keys);
-  return std::vector<uint64_t>();  // the space is freed by the collector's byte side
+  std::map<uint64_t, std::vector<uint64_t>> by_segment;
+  for (const uint64_t key : keys) by_segment[SegmentOf(key)].push_back(key);
+  std::vector<uint64_t> gone;
+  for (const auto& [number, wanted] : by_segment) {
+    const std::shared_ptr<Segment> segment = segments_.Find(number);
+    bool freed = segment == nullptr;
+    if (!freed) {
+      ASSIGN_OR_RETURN(freed, Free(segment));
+    }
+    for (const uint64_t key : wanted) {
+      const bool absent =
+          !freed && segment->Locate(OffsetOf(key)).status().code() == absl::StatusCode::kNotFound;
+      if (freed || absent) gone.push_back(key);
+    }
+  }
+  return gone;
+}
+
+// True when nothing that is dead in `segment` has bytes on the disk any more.
+absl::StatusOr<bool> LocalBlobStore::Free(const std::shared_ptr<Segment>& segment) {
+  const std::unordered_set<uint64_t> dead = segments_.DeadOf(segment->number());
+  ASSIGN_OR_RETURN(const DeadShare share, MeasureDead(*segment, dead));
+  if (share.damaged || share.dead_records == 0) return false;
+  const double wanted = options_.rewrite_share * static_cast<double>(share.bytes);
+  const bool worth_it = static_cast<double>(share.dead_bytes) >= wanted;
+  if (!segment->sealed()) {
+    // Its owner ends it; a later call finds it sealed.
+    if (worth_it && share.bytes >= options_.least_roll_bytes) {
+      appender_->Roll();
+      uploads_->Roll();
+    }
+    return false;
+  }
+  if (share.dead_records == share.records) {
+    RETURN_IF_ERROR(segments_.Remove(segment));
+    return true;
+  }
+  if (!worth_it) return false;
+  ASSIGN_OR_RETURN(const std::shared_ptr<Segment> fresh, Rewrite(segments_, *segment, dead));
+  RETURN_IF_ERROR(segments_.Replace(fresh));
+  segments_.DropDead(segment->number());
+  return true;
 }
 
 }  // namespace

@@ -22,10 +22,12 @@ struct LocalBlobOptions {
   size_t most_uploads = 16;
   // A sealed segment is rewritten when this share of its bytes is dead.
   double rewrite_share = 0.5;
+  // An open segment of at least this size is ended for that.
+  uint64_t least_roll_bytes = uint64_t{1} << 20;
   // Gets the answers of one commit, on the appender's thread, so that the owner can post them to
   // its loop at once. Empty: each `done` is called there.
   std::function<void(std::vector<Completion>)> deliver;
-  // Once for each damaged place, on the thread that met it.
+  // Once for each damaged place, on the thread that met it. Empty: ReportDamage of scrubber.h.
   std::function<void(const BlobDamage&)> on_damage;
 };
 

@@ -177,6 +177,11 @@ std::unordered_set<uint64_t> SegmentSet::DeadOf(uint64_t number) {
   return at == dead_.end() ? std::unordered_set<uint64_t>() : at->second;
 }
 
+void SegmentSet::DropDead(uint64_t number) {
+  const std::unique_lock lock(mutex_);
+  dead_.erase(number);
+}
+
 absl::Status SegmentSet::Remove(const std::shared_ptr<Segment>& segment) {
   const std::lock_guard lock(table_mutex_);
   {

@@ -43,9 +43,10 @@ class SegmentSet {
   std::shared_ptr<Segment> Find(uint64_t number);
   std::vector<std::shared_ptr<Segment>> All();
   bool IsDead(uint64_t key);
-  // All keys of `number` that were declared dead.
   void AddDead(const std::vector<uint64_t>& keys);
+  // All keys of `number` that were declared dead.
   std::unordered_set<uint64_t> DeadOf(uint64_t number);
+  void DropDead(uint64_t number);
 
   // Drops a segment from table and disk.
   absl::Status Remove(const std::shared_ptr<Segment>& segment);

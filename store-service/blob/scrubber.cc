@@ -1,0 +1,74 @@
+#include "store-service/blob/scrubber.h"
+
+#include <chrono>
+
+#include "lib/base/strings.h"
+#include "lib/observe/log.h"
+#include "lib/observe/metrics.h"
+
+namespace posthorn::store_service {
+
+void ReportDamage(const BlobDamage& damage) {
+  static observe::Counter* const kCounter = observe::NewCounter(
+      "posthorn_store_blob_damage_total", "Places in segments that could not be read back");
+  kCounter->Add();
+  observe::Error("store.blob.damage",
+                 {{"segment", damage.segment}, {"offset", damage.offset}, {"what", damage.what}});
+}
+
+Scrubber::Scrubber(BlobStore& store, ScrubberOptions options)
+    : store_(store), options_(options), thread_([this] { Run(); }) {}
+
+Scrubber::~Scrubber() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+uint64_t Scrubber::passes() {
+  const std::lock_guard lock(mutex_);
+  return passes_;
+}
+
+bool Scrubber::WaitForPasses(uint64_t count, int64_t limit_ms) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::milliseconds(limit_ms),
+                           [&] { return passes_ >= count; });
+}
+
+bool Scrubber::Sleep(int64_t ms) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, std::chrono::milliseconds(ms), [this] { return stop_; });
+}
+
+void Scrubber::Pace(uint64_t bytes) {
+  debt_ += bytes;
+  // In steps of about 50 ms, so that small messages do not cost a sleep each.
+  if (debt_ * 20 < options_.bytes_per_second) return;
+  Sleep(static_cast<int64_t>(debt_ * 1000 / options_.bytes_per_second));
+  debt_ = 0;
+}
+
+void Scrubber::Run() {
+  static observe::Counter* const kPasses = observe::NewCounter(
+      "posthorn_store_scrub_passes_total", "Complete passes of the scrubber over all segments");
+  while (Sleep(options_.pause_ms)) {
+    const absl::Status status = store_.ForEach(
+        [this](const BlobRecord&) {
+          const std::lock_guard lock(mutex_);
+          return !stop_;
+        },
+        [this](uint64_t bytes) { Pace(bytes); });
+    if (!status.ok()) observe::Warning("store.scrub.failed", {{"error", base::Message(status)}});
+    const std::lock_guard lock(mutex_);
+    if (stop_ || !status.ok()) continue;
+    ++passes_;
+    kPasses->Add();
+    changed_.notify_all();
+  }
+}
+
+}  // namespace posthorn::store_service
