@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "lib/net/connection.h"
+#include "lib/net/network.h"  // InNetwork, ValidNetwork
 #include "lib/net/task.h"
 
 namespace posthorn::net {
@@ -73,9 +74,5 @@ class Drain::Handle {
  public:
   virtual ~Handle() = default;
 };
-
-// True when `address` (numeric) lies in `cidr` ("192.0.2.0/24", "::1"); false for anything malformed.
-bool InNetwork(std::string_view address, std::string_view cidr);
-bool ValidNetwork(std::string_view cidr);
 
 }  // namespace posthorn::net

@@ -3,6 +3,7 @@
 #include <asio/co_spawn.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
+#include <csignal>
 
 #include "lib/net/loop_impl.h"
 #include "lib/observe/log.h"
@@ -99,7 +100,10 @@ bool Loop::Impl::RunReady() {
   return false;
 }
 
-Loop::Loop() : impl_(std::make_unique<Impl>()) {}
+Loop::Loop() : impl_(std::make_unique<Impl>()) {
+  // OpenSSL writes to sockets without MSG_NOSIGNAL; a peer that goes away must not end the process.
+  std::signal(SIGPIPE, SIG_IGN);
+}
 Loop::~Loop() = default;
 
 asio::io_context& Loop::context() { return impl_->context; }
