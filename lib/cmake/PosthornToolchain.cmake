@@ -73,5 +73,10 @@ foreach(pair IN ITEMS "sqlite3 sqlite3" "re2 re2" "icu icu-uc" "icui18n icu-i18n
   list(GET pair 1 package)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${package})
 endforeach()
+# gRPC's package makes this target only when it is configured for the first time in a build folder.
+if(NOT TARGET re2::re2)
+  add_library(re2::re2 INTERFACE IMPORTED)
+  target_link_libraries(re2::re2 INTERFACE PkgConfig::re2)
+endif()
 # Debian's libunbound.pc demands libevent, which the library itself does not need.
 find_library(UNBOUND_LIBRARY unbound REQUIRED)

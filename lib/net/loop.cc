@@ -107,10 +107,12 @@ Loop::Loop() : impl_(std::make_unique<Impl>()) {
 Loop::~Loop() = default;
 
 asio::io_context& Loop::context() { return impl_->context; }
+bool Loop::Running() const { return impl_->running; }
 bool Loop::OnThread() const { return impl_->thread == std::this_thread::get_id(); }
 
 void Loop::Run() {
   impl_->thread = std::this_thread::get_id();
+  impl_->running = true;
   while (!impl_->stopping) {
     const bool idle = impl_->RunReady();
     if (impl_->stopping) break;
@@ -120,6 +122,7 @@ void Loop::Run() {
       impl_->context.run_one();
     }
   }
+  impl_->running = false;
   impl_->stopping = false;
   impl_->context.restart();
 }

@@ -44,6 +44,8 @@ class Loop {
   // One-shot timer; the handle cancels when destroyed.
   class Timer;
   std::unique_ptr<Timer> After(std::chrono::milliseconds delay, std::function<void()> work);
+  // True while a thread is in Run(). Any thread.
+  bool Running() const;
   // True on the loop's own thread (before the first Run: the thread that made it).
   bool OnThread() const;
 

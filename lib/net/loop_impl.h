@@ -88,6 +88,7 @@ struct Loop::Impl {
   std::mutex mutex;
   std::vector<std::function<void()>> posted;  // guarded by mutex
   std::atomic<bool> stopping = false;
+  std::atomic<bool> running = false;
   asio::io_context context;  // after what its handlers touch when they are destroyed
   asio::executor_work_guard<asio::io_context::executor_type> keep_alive;
   std::atomic<std::thread::id> thread;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace posthorn::rpc {
 
@@ -31,7 +32,8 @@ struct CallContext {
   std::chrono::steady_clock::time_point deadline;
   std::string ticket;
   TraceContext trace;
-  // Who calls: the role of the socket ("smtp-gateway", "imap-gateway", "delivery-queue", "admin-service", "cli", …).
+  // Who calls: the role of the socket ("smtp-gateway", "imap-gateway", "delivery-queue",
+  // "admin-service", "cli", …).
   std::string role;
   // Metadata "authorization", plain gRPC only.
   std::string authorization;

@@ -1,0 +1,99 @@
+#include "lib/rpc/incoming.h"
+
+#include "lib/base/strings.h"
+
+namespace posthorn::rpc {
+namespace {
+
+// Calls gRPC may hand over before the loop has taken one.
+constexpr int kRequestsAhead = 16;
+
+}  // namespace
+
+// One call asked for, and then in progress until gRPC says it is done.
+struct IncomingCalls::Slot : std::enable_shared_from_this<IncomingCalls::Slot> {
+  std::shared_ptr<IncomingCalls> owner;
+  std::unique_ptr<Accepted> accepted = std::make_unique<Accepted>();
+  std::shared_ptr<ServerStream> stream;
+  std::shared_ptr<PlainCall> plain;
+  // Answers to calls that never reach a handler.
+  std::unique_ptr<Accepted> refused;
+
+  void OnRequested(bool ok) {
+    // Without a call there is nothing to be done with; with one, gRPC will say so, whatever we do.
+    if (!ok) return done.Disarm();
+    if (owner->server_->closed) return;
+    owner->RequestNext();
+    owner->OnCall(*this);
+  }
+  void OnRequestDropped(bool ok) {
+    if (!ok) done.Disarm();
+  }
+  void OnDone(bool) {
+    if (stream) stream->OnDone();
+    if (plain) plain->OnDone();
+    stream.reset();
+    plain.reset();
+  }
+  void OnRefused(bool) {}
+
+  Tag requested{Completion<&Slot::OnRequested>, Completion<&Slot::OnRequestDropped>};
+  Tag done{Completion<&Slot::OnDone>};
+  Tag finished{Completion<&Slot::OnRefused>};
+};
+
+void IncomingCalls::Begin(std::shared_ptr<grpc::Server> grpc_server) {
+  grpc_server_ = std::move(grpc_server);
+  for (int i = 0; i < kRequestsAhead; ++i) RequestNext();
+}
+
+void IncomingCalls::RequestNext() {
+  const auto slot = std::make_shared<Slot>();
+  slot->owner = shared_from_this();
+  slot->accepted->server = grpc_server_;
+  slot->accepted->context.AsyncNotifyWhenDone(slot->done.Arm(slot));
+  service_.RequestCall(&slot->accepted->context, &slot->accepted->call, &queue_, &queue_,
+                       slot->requested.Arm(slot));
+}
+
+std::string IncomingCalls::RoleOf(const std::string& peer) const {
+  constexpr std::string_view kDescriptor = "fd:";
+  if (!peer.starts_with(kDescriptor)) return tcp_role_;
+  const auto fd = base::ParseInt<int>(std::string_view(peer).substr(kDescriptor.size()));
+  for (const RoleRange& range : roles_) {
+    if (fd && *fd >= range.first && *fd < range.end) return range.role;
+  }
+  return {};
+}
+
+void IncomingCalls::OnCall(Slot& slot) {
+  slot.accepted->role = RoleOf(slot.accepted->context.peer());
+  std::erase_if(open_, [](const auto& weak) { return weak.expired(); });
+  open_.push_back(slot.weak_from_this());
+  const std::string& path = slot.accepted->context.method();
+  if (path == kRequestStreamPath) {
+    slot.stream = std::make_shared<ServerStream>(server_, std::move(slot.accepted));
+    return slot.stream->Begin();
+  }
+  const RegisteredMethod* const method = server_->methods.ByPath(path);
+  const absl::Status status = Admit(*server_, method, slot.accepted->role);
+  if (status.ok()) {
+    slot.plain = std::make_shared<PlainCall>(server_, *method, std::move(slot.accepted));
+    return slot.plain->Begin();
+  }
+  slot.refused = std::move(slot.accepted);
+  slot.refused->call.Finish(ToGrpc(status), slot.finished.Arm(slot.shared_from_this()));
+}
+
+void IncomingCalls::Close(const absl::Status& status) {
+  for (const auto& weak : std::exchange(open_, {})) {
+    const auto slot = weak.lock();
+    if (!slot) continue;
+    if (slot->stream) slot->stream->Close(status);
+    if (slot->plain) slot->plain->Close(status);
+  }
+  server_->closed = true;
+  grpc_server_.reset();
+}
+
+}  // namespace posthorn::rpc

@@ -1,0 +1,220 @@
+#include "lib/rpc/server.h"
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_posix.h>
+#include <sys/stat.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "lib/base/strings.h"
+#include "lib/observe/log.h"
+#include "lib/rpc/incoming.h"
+#include "lib/rpc/unix_listener.h"
+
+namespace posthorn::rpc {
+namespace {
+
+constexpr std::string_view kUnix = "unix:";
+
+void Configure(grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(kLargestMessage);
+  builder.SetMaxSendMessageSize(kLargestMessage);
+  // Two servers on one port must fail, not share it.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // What our clients' keepalive needs (client.cc).
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+}
+
+class ServerImpl : public Server {
+ public:
+  ServerImpl(net::Loop& loop, Options options)
+      : loop_(loop),
+        options_(std::move(options)),
+        completions_(CompletionThread::For(loop)),
+        state_(std::make_shared<ServerState>(loop)),
+        ports_(options_.addresses.size(), 0) {}
+  ~ServerImpl() override { Stop(std::chrono::milliseconds(0)); }
+
+  void HandleRaw(std::string_view path, std::vector<std::string> roles,
+                 const google::protobuf::MessageLite& prototype, RawHandler handler) override {
+    auto method = std::make_unique<RegisteredMethod>();
+    method->path = path;
+    method->roles = std::move(roles);
+    method->prototype = &prototype;
+    method->single = std::move(handler);
+    Register(std::move(method));
+  }
+  void HandleStreamRaw(std::string_view path, std::vector<std::string> roles,
+                       std::function<net::Task<absl::Status>(ServerCall&)> handler) override {
+    auto method = std::make_unique<RegisteredMethod>();
+    method->path = path;
+    method->roles = std::move(roles);
+    method->many = std::move(handler);
+    Register(std::move(method));
+  }
+  void EnableReflection() override {}
+  void SetServing(bool) override {}
+
+  absl::Status Start() override;
+  void Stop(std::chrono::milliseconds grace) override;
+  int port(size_t i) const override { return ports_.at(i); }
+
+ private:
+  void Register(std::unique_ptr<RegisteredMethod> method) {
+    const absl::Status status = state_->methods.Add(std::move(method), options_.process);
+    if (!status.ok() && registration_.ok()) registration_ = status;
+  }
+  absl::Status AddTcp(grpc::ServerBuilder& builder);
+  absl::Status BindUnix();
+  // Runs `work` on the loop and waits for it; here when the loop does not run.
+  void OnLoop(const std::function<void()>& work);
+  void Drain(std::chrono::milliseconds grace);
+
+  net::Loop& loop_;
+  const Options options_;
+  std::shared_ptr<CompletionThread> completions_;
+  std::shared_ptr<ServerState> state_;
+  absl::Status registration_;
+  std::vector<int> ports_;
+  std::shared_ptr<IncomingCalls> incoming_;
+  std::vector<std::unique_ptr<UnixListener>> listeners_;
+  std::shared_ptr<grpc::Server> server_;
+};
+
+absl::Status ServerImpl::AddTcp(grpc::ServerBuilder& builder) {
+  std::string tcp_role;
+  bool first = true;
+  for (size_t i = 0; i < options_.addresses.size(); ++i) {
+    const Options::Address& address = options_.addresses[i];
+    if (address.listen.starts_with(kUnix)) continue;
+    // gRPC does not say on which port a call came in.
+    if (!first && address.role != tcp_role) {
+      return base::Invalid("all TCP addresses of a server have one role");
+    }
+    first = false;
+    tcp_role = address.role;
+    // The place for TLS with client certificates, whose names then are the roles.
+    builder.AddListeningPort(address.listen, grpc::InsecureServerCredentials(), &ports_[i]);
+  }
+  incoming_->SetTcpRole(tcp_role);
+  return absl::OkStatus();
+}
+
+absl::Status ServerImpl::BindUnix() {
+  for (size_t i = 0; i < options_.addresses.size(); ++i) {
+    const Options::Address& address = options_.addresses[i];
+    if (!address.listen.starts_with(kUnix)) continue;
+    const int first = FirstDescriptor(i, options_.addresses.size());
+    auto listener =
+        UnixListener::Bind(loop_, address.listen.substr(kUnix.size()), address.mode, first);
+    if (!listener.ok()) return listener.status();
+    incoming_->AddRole(first, kDescriptorsOfAListener, address.role);
+    listeners_.push_back(*std::move(listener));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ServerImpl::Start() {
+  if (!registration_.ok()) return registration_;
+  std::unique_ptr<grpc::ServerBuilder> builder = completions_->TakeBuilder();
+  if (!builder) {
+    // This loop had a server before: its queue belongs to that one.
+    completions_ = CompletionThread::New(loop_);
+    builder = completions_->TakeBuilder();
+  }
+  incoming_ = std::make_shared<IncomingCalls>(state_, completions_->queue());
+  Configure(*builder);
+  builder->RegisterAsyncGenericService(&incoming_->service());
+  if (absl::Status status = AddTcp(*builder); !status.ok()) return status;
+  if (absl::Status status = BindUnix(); !status.ok()) {
+    listeners_.clear();
+    return status;
+  }
+  server_ = builder->BuildAndStart();
+  if (!server_) {
+    listeners_.clear();
+    std::string all;
+    for (const Options::Address& address : options_.addresses) {
+      base::StrAppend(all, " ", address.listen);
+    }
+    return base::Unavailable(base::StrCat("cannot listen on one of", all));
+  }
+  incoming_->Begin(server_);
+  for (const auto& listener : listeners_) {
+    listener->Listen([this](int fd) { grpc::AddInsecureChannelFromFd(server_.get(), fd); });
+  }
+  return absl::OkStatus();
+}
+
+void ServerImpl::OnLoop(const std::function<void()>& work) {
+  if (!loop_.Running() || loop_.OnThread()) return work();
+  struct Rendezvous {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+    bool abandoned = false;
+  };
+  const auto meeting = std::make_shared<Rendezvous>();
+  loop_.Post([meeting, work] {
+    const std::lock_guard lock(meeting->mutex);
+    if (meeting->abandoned) return;
+    work();
+    meeting->done = true;
+    meeting->changed.notify_all();
+  });
+  std::unique_lock lock(meeting->mutex);
+  while (!meeting->done) {
+    meeting->changed.wait_for(lock, std::chrono::milliseconds(20));
+    if (meeting->done || loop_.Running()) continue;
+    // The loop stopped meanwhile.
+    meeting->abandoned = true;
+    return work();
+  }
+}
+
+void ServerImpl::Drain(std::chrono::milliseconds grace) {
+  struct Idle {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool idle = false;
+  };
+  const auto idle = std::make_shared<Idle>();
+  OnLoop([this, idle] {
+    state_->draining = true;
+    const auto now_idle = [idle] {
+      const std::lock_guard lock(idle->mutex);
+      idle->idle = true;
+      idle->changed.notify_all();
+    };
+    if (state_->running == 0) return now_idle();
+    state_->idle = now_idle;
+  });
+  // Without a running loop no handler gets on.
+  if (!loop_.Running() || loop_.OnThread()) return;
+  std::unique_lock lock(idle->mutex);
+  idle->changed.wait_for(lock, grace, [&idle] { return idle->idle; });
+}
+
+void ServerImpl::Stop(std::chrono::milliseconds grace) {
+  if (!server_) return;
+  OnLoop([this] { listeners_.clear(); });
+  Drain(grace);
+  OnLoop([this] {
+    state_->idle = nullptr;
+    incoming_->Close(base::Unavailable("shutting down"));
+  });
+  // What was just told gets a moment to reach the callers.
+  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  server_.reset();
+  completions_.reset();
+}
+
+}  // namespace
+
+std::unique_ptr<Server> Server::Create(net::Loop& loop, Options options) {
+  return std::make_unique<ServerImpl>(loop, std::move(options));
+}
+
+}  // namespace posthorn::rpc
