@@ -139,7 +139,7 @@ ProxyHeader ParseProxyHeader(std::string_view bytes) {
 bool ProxyGuard::Sees(std::string_view bytes) {
   for (const char byte : bytes) {
     may_be_v1_ = may_be_v1_ && position_ < kV1Start.size() && kV1Start[position_] == byte;
-    may_be_v2_ = may_be_v2_ && kV2Signature[position_] == byte;
+    may_be_v2_ = may_be_v2_ && position_ < kV2Signature.size() && kV2Signature[position_] == byte;
     if (!may_be_v1_ && !may_be_v2_) return false;
     ++position_;
     if (may_be_v1_ && position_ == kV1Start.size()) return true;
