@@ -1,7 +1,11 @@
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "lib/net/connection.h"
 #include "lib/net/listener.h"
@@ -36,6 +40,7 @@ class TlsServer {
   std::unique_ptr<Connection> Dial(Loop& loop) {
     return RunTask(loop, Connect(loop, "127.0.0.1", listener_->port(), "", kLong)).value();
   }
+  uint16_t port() const { return listener_->port(); }
   size_t sessions() const { return listener_->sessions(); }
   std::string server_name;
   std::string exporter;
@@ -180,6 +185,56 @@ TEST(Tls, CloseEndsAHandshake) {
   const auto context = TlsContext::Client(TlsContext::Verify::kNone, "").value();
   loop.Spawn("close", CloseSoon(client.get()));
   EXPECT_TRUE(absl::IsUnavailable(Secure(loop, *client, context, "mx.example.org")));
+}
+
+// One blocking handshake and echo with OpenSSL alone; takes the session it resumes and gives the
+// next one.
+SSL_SESSION* EchoWithSession(SSL_CTX* context, uint16_t port, const char* name,
+                             SSL_SESSION* session, bool* resumed) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+  SSL* const ssl = SSL_new(context);
+  SSL_set_fd(ssl, fd);
+  SSL_set_tlsext_host_name(ssl, name);
+  if (session != nullptr) SSL_set_session(ssl, session);
+  EXPECT_EQ(SSL_connect(ssl), 1);
+  char echo[2] = {};
+  EXPECT_EQ(SSL_write(ssl, "x", 1), 1);
+  EXPECT_EQ(SSL_read(ssl, echo, 1), 1);  // with it comes the ticket of TLS 1.3
+  *resumed = SSL_session_reused(ssl) == 1;
+  SSL_SESSION* const next = SSL_get1_session(ssl);
+  SSL_shutdown(ssl);
+  SSL_free(ssl);
+  close(fd);
+  return next;
+}
+
+TEST(Tls, SessionsAreResumedByTicketForEveryCertificate) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    for (const char* name : {"a.example.org", "b.example.org"}) {
+      Loop loop;
+      TlsServer server(loop, {Identity({"a.example.org"}), Identity({"b.example.org"})});
+      bool first = true;
+      bool second = false;
+      std::thread peer([&, port = server.port()] {
+        SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_max_proto_version(context, version);
+        SSL_SESSION* const session = EchoWithSession(context, port, name, nullptr, &first);
+        SSL_SESSION_free(EchoWithSession(context, port, name, session, &second));
+        SSL_SESSION_free(session);
+        SSL_CTX_free(context);
+        loop.Post([&loop] { loop.Stop(); });
+      });
+      loop.Run();
+      peer.join();
+      EXPECT_FALSE(first);
+      EXPECT_TRUE(second) << name << " version " << version;
+    }
+  }
 }
 
 TEST(TlsContext, SaysWhatIsWrongWithPem) {
