@@ -45,6 +45,8 @@ Drain::~Drain() = default;
 
 bool Drain::draining() const { return impl_->draining; }
 
+size_t Drain::open() const { return impl_->wakes.size(); }
+
 void Drain::Begin() {
   if (std::exchange(impl_->draining, true)) return;
   // A copy: a wake may drop handles, its own too.
