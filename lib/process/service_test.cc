@@ -1,0 +1,97 @@
+#include "lib/process/service.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "lib/net/loop.h"
+#include "lib/rpc/methods/admin.h"
+#include "lib/testing/temp_dir.h"
+#include "posthorn/common/v1/common.pb.h"
+#include "posthorn/config/v1/kinds.pb.h"
+
+namespace posthorn::process {
+namespace {
+
+std::unique_ptr<Service> Make(const std::string& run, Service::Options options,
+                              std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments = {"program", "--run", run + "/run", "--data",
+                                        run + "/data/" + options.process};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  return Service::Create(static_cast<int>(argv.size()), argv.data(), std::move(options));
+}
+
+net::Task<absl::Status> RaiseSoon(net::Loop& loop) {
+  loop.Post([] { kill(getpid(), SIGTERM); });
+  co_return absl::OkStatus();
+}
+net::Task<absl::Status> Refuse() { co_return absl::InternalError("no port"); }
+net::Task<void> Mark(std::string& log, std::string what) {
+  log += what;
+  co_return;
+}
+
+TEST(Service, StopsInOrderAtSigterm) {
+  const testing::TempDir directory;
+  const auto service =
+      Make(directory.path(),
+           {.process = "store-service", .wants_config = false, .caller_roles = {"imap-gateway"}});
+  std::string log;
+  service->OnStop([&] { return Mark(log, "journal "); });
+  service->OnStop([&] { return Mark(log, "database"); });
+  EXPECT_EQ(service->Run([&] { return RaiseSoon(service->loop()); }), 0);
+  EXPECT_EQ(log, "journal database");
+}
+
+TEST(Service, FailsWhenSetupFails) {
+  const testing::TempDir directory;
+  const auto service = Make(directory.path(), {.process = "spam-service", .wants_config = false});
+  EXPECT_EQ(service->Run([] { return Refuse(); }), 1);
+}
+
+TEST(Service, HasDefaultsBeforeAdminAnswered) {
+  const testing::TempDir directory;
+  const auto service = Make(directory.path(), {.process = "store-service", .wants_config = false});
+  EXPECT_EQ(service->config()->Get<config::v1::Settings>().max_recipients(), 1000u);
+}
+
+// An admin-service that has one thing to say.
+net::Task<absl::Status> SayOnce(rpc::ServerCall& call) {
+  admin::v1::WatchRequest request;
+  (void)co_await call.Read(request);
+  admin::v1::WatchReply reply;
+  reply.set_revision(12);
+  reply.set_full(true);
+  co_return co_await call.Write(reply);
+}
+
+TEST(Service, WaitsForAdminAndIsKnownThereByItsSocket) {
+  const testing::TempDir directory;
+  const auto gateway = Make(directory.path(), {.process = "imap-gateway"});
+  net::Loop loop;
+  const auto admin = rpc::Server::Create(
+      loop,
+      {.addresses = {{"unix:" + directory.path() + "/run/admin.imap-gateway.sock", "imap-gateway"}},
+       .process = "admin-service"});
+  admin->HandleStream(rpc::admin::kConfigWatch, {"imap-gateway"},
+                      [](rpc::ServerCall& call) { return SayOnce(call); });
+  ASSERT_TRUE(admin->Start().ok());
+  std::thread thread([&] { loop.Run(); });
+  uint64_t revision = 0;
+  EXPECT_EQ(gateway->Run([&] {
+    revision = gateway->config()->revision();
+    return RaiseSoon(gateway->loop());
+  }),
+            0);
+  EXPECT_EQ(revision, 12u);
+  loop.Stop();
+  thread.join();
+  admin->Stop(std::chrono::milliseconds(0));
+}
+
+}  // namespace
+}  // namespace posthorn::process
