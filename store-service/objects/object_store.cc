@@ -1,0 +1,72 @@
+#include "store-service/objects/object_store.h"
+
+#include <algorithm>
+
+#include "lib/base/strings.h"
+#include "store-service/directory/address_table.h"
+#include "store-service/directory/domain_table.h"
+#include "store-service/directory/schema.h"
+
+namespace posthorn::store_service {
+
+absl::StatusOr<std::unique_ptr<ObjectStore>> ObjectStore::Open(ObjectsOptions options, const SecretBox& box,
+                                                               Kinds& kinds) {
+  ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> db,
+                   sqlite::Connection::Open({.path = options.path, .vfs = options.vfs}));
+  RETURN_IF_ERROR(sqlite::Migrate(*db, DirectorySchema()));
+  return std::unique_ptr<ObjectStore>(new ObjectStore(std::move(db), box, kinds));
+}
+
+std::unique_ptr<KindTable> ObjectStore::MakeTable(std::shared_ptr<const KindSchema> kind, DirectoryDelta& delta) {
+  if (kind->name == "posthorn.config.v1.Domain") return std::make_unique<DomainTable>(*db_, delta);
+  if (kind->name == "posthorn.config.v1.Account") return std::make_unique<AccountTable>(*db_, delta);
+  if (kind->name == "posthorn.config.v1.Alias") return std::make_unique<AliasTable>(*db_, delta);
+  return std::make_unique<GenericTable>(*db_, *box_, std::move(kind));
+}
+
+absl::StatusOr<ObjectPage> ObjectStore::List(std::string_view kind, std::string_view name,
+                                             const ListQuery& query) {
+  // One snapshot for rows and revision.
+  ASSIGN_OR_RETURN(const sqlite::Transaction snapshot,
+                   sqlite::Transaction::Begin(*db_, sqlite::Transaction::Kind::kRead));
+  if (kind.empty()) return ListAll(query);
+  const std::shared_ptr<const KindSchema> schema = kinds_->Of(kind);
+  DirectoryDelta unused;
+  const std::unique_ptr<KindTable> table = MakeTable(schema, unused);
+  std::vector<ObjectRow> rows;
+  if (name.empty()) {
+    ASSIGN_OR_RETURN(rows, table->List(query));
+  } else {
+    ASSIGN_OR_RETURN(std::optional<ObjectRow> row, table->Find(name));
+    if (row) rows.push_back(*std::move(row));
+  }
+  ObjectPage page;
+  page.more = rows.size() > query.limit;
+  if (page.more) rows.resize(query.limit);
+  for (ObjectRow& row : rows) {
+    row.data = WithKey(*schema, row.name, row.data);
+    page.items.push_back({schema->name, std::move(row)});
+  }
+  ASSIGN_OR_RETURN(page.revision, Head());
+  return page;
+}
+
+absl::StatusOr<ObjectPage> ObjectStore::ListAll(const ListQuery& query) {
+  // `after` is "kind name": the place of the last object, since names alone are no order over several kinds.
+  const size_t space = std::min(query.after.find(' '), query.after.size());
+  const std::string kind = query.after.substr(0, space);
+  const std::string name = space < query.after.size() ? query.after.substr(space + 1) : "";
+  ASSIGN_OR_RETURN(std::vector<SnapshotRow> rows, ListSnapshot(*db_, *box_, kind, name, query.limit));
+  ObjectPage page;
+  page.more = rows.size() > query.limit;
+  if (page.more) rows.resize(query.limit);
+  for (SnapshotRow& entry : rows) {
+    const std::shared_ptr<const KindSchema> schema = kinds_->Of(entry.kind);
+    entry.row.data = WithKey(*schema, entry.row.name, entry.row.data);
+    page.items.push_back({std::move(entry.kind), std::move(entry.row)});
+  }
+  ASSIGN_OR_RETURN(page.revision, Head());
+  return page;
+}
+
+}  // namespace posthorn::store_service

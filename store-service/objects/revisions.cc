@@ -1,0 +1,90 @@
+#include "store-service/objects/revisions.h"
+
+#include <limits>
+
+#include "lib/base/strings.h"
+
+namespace posthorn::store_service {
+namespace {
+
+absl::StatusOr<std::optional<std::string>> Sealed(const SecretBox& box, const KindSchema& kind,
+                                                  const std::optional<std::string>& data) {
+  if (!data || !kind.sealed) return data;
+  ASSIGN_OR_RETURN(std::string sealed, box.Seal(*data, kind.name));
+  return std::optional<std::string>(std::move(sealed));
+}
+
+absl::StatusOr<std::optional<std::string>> Column(const SecretBox& box, const sqlite::Cursor& row, int column,
+                                                  std::string_view kind) {
+  if (row.IsNull(column)) return std::optional<std::string>();
+  if (row.Int(2) == 0) return std::optional<std::string>(row.Text(column));
+  ASSIGN_OR_RETURN(std::string open, box.Open(row.Text(column), kind));
+  return std::optional<std::string>(std::move(open));
+}
+
+std::optional<sqlite::Bytes> AsBytes(const std::optional<std::string>& data) {
+  return data ? std::optional(sqlite::Bytes(*data)) : std::nullopt;
+}
+
+absl::Status ReadChanges(sqlite::Connection& db, const SecretBox& box, Revision& revision) {
+  sqlite::Cursor row = db.Query(
+      "SELECT kind,name,sealed,before,after FROM revision_change WHERE revision=?1 ORDER BY position",
+      revision.revision);
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, row.Next());
+    if (!more) return absl::OkStatus();
+    RevisionChange change{std::string(row.Text(0)), std::string(row.Text(1)), {}, {}};
+    ASSIGN_OR_RETURN(change.before, Column(box, row, 3, change.kind));
+    ASSIGN_OR_RETURN(change.after, Column(box, row, 4, change.kind));
+    revision.changes.push_back(std::move(change));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ReadHead(sqlite::Connection& db) {
+  ASSIGN_OR_RETURN(const int64_t head, db.Integer("SELECT revision FROM head"));
+  return static_cast<uint64_t>(head);
+}
+
+absl::Status AdvanceHead(sqlite::Connection& db, uint64_t expected) {
+  RETURN_IF_ERROR(db.Run("UPDATE head SET revision=revision+1 WHERE revision=?1", expected));
+  return db.changes() == 1 ? absl::OkStatus() : base::Aborted("the configuration has moved on");
+}
+
+absl::Status WriteRevision(sqlite::Connection& db, const Revision& revision) {
+  return db.Run("INSERT INTO revision VALUES(?1,?2,?3,?4)", revision.revision, revision.time_ms, revision.author,
+                revision.reason);
+}
+
+absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision, int position,
+                                 const KindSchema& kind, const RevisionChange& change) {
+  ASSIGN_OR_RETURN(const std::optional<std::string> before, Sealed(box, kind, change.before));
+  ASSIGN_OR_RETURN(const std::optional<std::string> after, Sealed(box, kind, change.after));
+  return db.Run("INSERT INTO revision_change VALUES(?1,?2,?3,?4,?5,?6,?7)", revision, position, change.kind,
+                change.name, static_cast<int>(kind.sealed), AsBytes(before), AsBytes(after));
+}
+
+absl::StatusOr<std::vector<Revision>> ReadHistory(sqlite::Connection& db, const SecretBox& box,
+                                                  const HistoryQuery& query) {
+  constexpr uint64_t kAll = std::numeric_limits<int64_t>::max();
+  const uint64_t first = query.revision != 0 ? query.revision : 0;
+  const uint64_t last = query.revision != 0 ? query.revision : (query.before != 0 ? query.before - 1 : kAll);
+  std::vector<Revision> revisions;
+  {
+    sqlite::Cursor row = db.Query(
+        "SELECT revision,time_ms,author,reason FROM revision WHERE revision BETWEEN ?1 AND ?2 "
+        "ORDER BY revision DESC LIMIT ?3",
+        first, last, query.limit);
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool more, row.Next());
+      if (!more) break;
+      revisions.push_back(
+          {row.Unsigned(0), row.Int(1), std::string(row.Text(2)), std::string(row.Text(3)), {}});
+    }
+  }
+  for (Revision& revision : revisions) RETURN_IF_ERROR(ReadChanges(db, box, revision));
+  return revisions;
+}
+
+}  // namespace posthorn::store_service

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/sqlite/connection.h"
+#include "store-service/objects/kind_schema.h"
+#include "store-service/objects/secret_box.h"
+
+namespace posthorn::store_service {
+
+struct RevisionChange {
+  std::string kind;
+  std::string name;
+  // Serialized with the key field, without write_only fields; nothing: did not exist.
+  std::optional<std::string> before;
+  std::optional<std::string> after;
+};
+struct Revision {
+  uint64_t revision = 0;
+  int64_t time_ms = 0;
+  std::string author;
+  std::string reason;
+  std::vector<RevisionChange> changes;
+};
+
+// All block; writing happens in the caller's transaction.
+absl::StatusOr<uint64_t> ReadHead(sqlite::Connection& db);
+// head := expected + 1. kAborted: it was not `expected`.
+absl::Status AdvanceHead(sqlite::Connection& db, uint64_t expected);
+absl::Status WriteRevision(sqlite::Connection& db, const Revision& revision);
+absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision, int position,
+                                 const KindSchema& kind, const RevisionChange& change);
+struct HistoryQuery {
+  uint64_t revision = 0;  // only this one; 0: all
+  uint64_t before = 0;    // only those below; 0: all
+  uint32_t limit = 100;
+};
+// Newest first.
+absl::StatusOr<std::vector<Revision>> ReadHistory(sqlite::Connection& db, const SecretBox& box,
+                                                  const HistoryQuery& query);
+
+}  // namespace posthorn::store_service
