@@ -24,8 +24,8 @@ struct TicketFacts {
 class TicketVerifier {
  public:
   virtual ~TicketVerifier() = default;
-  // kUnauthenticated: none, forged or expired. kPermissionDenied: the account was disabled, removed or given
-  // another password since.
+  // kUnauthenticated: none, forged or expired. kPermissionDenied: the account was disabled, removed
+  // or given another password since.
   virtual absl::StatusOr<TicketFacts> Verify(std::string_view ticket) const = 0;
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Where the directory and the mail part of the store meet: each side offers the other one interface, so neither
-// includes the other's classes.
+// Where the directory and the mail part of the store meet: each side offers the other one
+// interface, so neither includes the other's classes.
 
 #include <cstdint>
 
@@ -12,7 +12,7 @@
 namespace posthorn::store_service {
 
 enum class AccountState {
-  kUnknown,   // never existed, or gone for good
+  kUnknown,  // never existed, or gone for good
   kActive,
   kDisabled,  // account or domain is switched off: no login, no new mail by RCPT
   kDeleting,  // removed from the directory, its mail is being removed
@@ -42,8 +42,8 @@ struct Usage {
 class UsageSource {
  public:
   virtual ~UsageSource() = default;
-  // At most 10 s old; from memory; on the store's loop. Zero for accounts nobody has touched yet is allowed only
-  // when they hold nothing.
+  // At most 10 s old; from memory; on the store's loop. Zero for accounts nobody has touched yet is
+  // allowed only when they hold nothing.
   virtual Usage UsageOf(base::AccountId account) = 0;
 };
 
@@ -51,13 +51,13 @@ class UsageSource {
 class AccountLifecycle {
  public:
   virtual ~AccountLifecycle() = default;
-  // Removes all mail of an account that is `kDeleting`. On the store's loop. Idempotent: called again after a
-  // restart or an error until it answers OK, and only then the account is forgotten.
+  // Removes all mail of an account that is `kDeleting`. On the store's loop. Idempotent: called
+  // again after a restart or an error until it answers OK, and only then the account is forgotten.
   virtual net::Task<absl::Status> EraseAccount(base::AccountId account) = 0;
 };
 
-// Called on the store's loop after a commit: the account was disabled, removed or given another password, so its
-// views and locks end. Offered by the lanes.
+// Called on the store's loop after a commit: the account was disabled, removed or given another
+// password, so its views and locks end. Offered by the lanes.
 class SessionEnder {
  public:
   virtual ~SessionEnder() = default;

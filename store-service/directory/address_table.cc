@@ -15,30 +15,36 @@ struct AddressSql {
 
 namespace {
 
-// Statements are constant texts, so that the connection keeps them prepared; this macro writes them for both tables.
-// The order of "local@" and then domain is the order of the whole names.
-#define POSTHORN_ADDRESS_SQL(table)                                                               \
-  .find = "SELECT t.id,t.revision,t.data FROM domain d JOIN address a ON a.domain=d.id"           \
-          " AND a.local=?2 AND a.type=?3 JOIN " table " t ON t.id=a.object WHERE d.name=?1",      \
-  .release = "DELETE FROM address WHERE domain=(SELECT domain FROM " table " WHERE id=?1)"        \
-             " AND local=(SELECT local FROM " table " WHERE id=?1) AND type=?2 AND object=?1",    \
-  .put = "INSERT OR REPLACE INTO " table " VALUES(?1,?2,?3,?4,?5,?6)",                            \
-  .session = "SELECT session_revision FROM " table " WHERE id=?1",                                \
-  .remove = "DELETE FROM " table " WHERE id=?1",                                                  \
-  .list_all = "SELECT t.id,t.local||'@'||d.name,t.revision,t.data FROM " table                    \
-              " t JOIN domain d ON d.id=t.domain WHERE t.local||'@'>=?1"                          \
-              " AND t.local||'@'||d.name>?2"                                                      \
-              " AND (?3='' OR substr(t.local||'@'||d.name,-length(?3))=?3)"                       \
-              " ORDER BY t.local||'@',d.name LIMIT ?4",                                           \
-  .list_domain = "SELECT t.id,t.local||'@'||d.name,t.revision,t.data FROM domain d JOIN " table   \
-                 " t ON t.domain=d.id WHERE d.name=?1 AND t.local||'@'>?2"                        \
+// Statements are constant texts, so that the connection keeps them prepared; this macro writes them
+// for both tables. The order of "local@" and then domain is the order of the whole names.
+#define POSTHORN_ADDRESS_SQL(table)                                                             \
+  .find =                                                                                       \
+      "SELECT t.id,t.revision,t.data FROM domain d JOIN address a ON a.domain=d.id"             \
+      " AND a.local=?2 AND a.type=?3 JOIN " table " t ON t.id=a.object WHERE d.name=?1",        \
+  .release = "DELETE FROM address WHERE domain=(SELECT domain FROM " table                      \
+             " WHERE id=?1)"                                                                    \
+             " AND local=(SELECT local FROM " table " WHERE id=?1) AND type=?2 AND object=?1",  \
+  .put = "INSERT OR REPLACE INTO " table " VALUES(?1,?2,?3,?4,?5,?6)",                          \
+  .session = "SELECT session_revision FROM " table " WHERE id=?1",                              \
+  .remove = "DELETE FROM " table " WHERE id=?1",                                                \
+  .list_all = "SELECT t.id,t.local||'@'||d.name,t.revision,t.data FROM " table                  \
+              " t JOIN domain d ON d.id=t.domain WHERE t.local||'@'>=?1"                        \
+              " AND t.local||'@'||d.name>?2"                                                    \
+              " AND (?3='' OR substr(t.local||'@'||d.name,-length(?3))=?3)"                     \
+              " ORDER BY t.local||'@',d.name LIMIT ?4",                                         \
+  .list_domain = "SELECT t.id,t.local||'@'||d.name,t.revision,t.data FROM domain d JOIN " table \
+                 " t ON t.domain=d.id WHERE d.name=?1 AND t.local||'@'>?2"                      \
                  " ORDER BY t.local||'@' LIMIT ?3"
 
-constexpr AddressSql kAccountSql{.type = AddressType::kAccount, .counter = "account", POSTHORN_ADDRESS_SQL("account")};
-constexpr AddressSql kAliasSql{.type = AddressType::kAlias, .counter = "alias", POSTHORN_ADDRESS_SQL("alias")};
+constexpr AddressSql kAccountSql{
+    .type = AddressType::kAccount, .counter = "account", POSTHORN_ADDRESS_SQL("account")};
+constexpr AddressSql kAliasSql{
+    .type = AddressType::kAlias, .counter = "alias", POSTHORN_ADDRESS_SQL("alias")};
 
 std::string_view LocalOf(std::string_view address) { return address.substr(0, address.rfind('@')); }
-std::string_view DomainOf(std::string_view address) { return address.substr(address.rfind('@') + 1); }
+std::string_view DomainOf(std::string_view address) {
+  return address.substr(address.rfind('@') + 1);
+}
 
 absl::Status CheckAddress(std::string_view name) {
   const size_t at = name.rfind('@');
@@ -51,14 +57,16 @@ absl::StatusOr<std::vector<ObjectRow>> Collect(sqlite::Cursor row) {
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return rows;
-    rows.push_back({std::string(row.Text(1)), row.Unsigned(2), row.Unsigned(0), std::string(row.Text(3))});
+    rows.push_back(
+        {std::string(row.Text(1)), row.Unsigned(2), row.Unsigned(0), std::string(row.Text(3))});
   }
 }
 
 }  // namespace
 
 absl::StatusOr<std::optional<ObjectRow>> AddressTable::Find(std::string_view name) {
-  sqlite::Cursor row = db_->Query(sql_->find, DomainOf(name), LocalOf(name), static_cast<int>(sql_->type));
+  sqlite::Cursor row =
+      db_->Query(sql_->find, DomainOf(name), LocalOf(name), static_cast<int>(sql_->type));
   ASSIGN_OR_RETURN(const bool found, row.Next());
   if (!found) return std::optional<ObjectRow>();
   return std::optional<ObjectRow>(
@@ -69,7 +77,8 @@ absl::Status AddressTable::ReleaseNames(const ObjectRow& row) {
   return db_->Run(sql_->release, row.id, static_cast<int>(sql_->type));
 }
 
-absl::StatusOr<uint64_t> AddressTable::SessionRevision(const ObjectRow* old, const NewRow& row) const {
+absl::StatusOr<uint64_t> AddressTable::SessionRevision(const ObjectRow* old,
+                                                       const NewRow& row) const {
   if (old == nullptr || row.new_password) return row.revision;
   ASSIGN_OR_RETURN(const bool ends, EndsSessions(old->data, row.data));
   if (ends) return row.revision;
@@ -80,7 +89,8 @@ absl::StatusOr<uint64_t> AddressTable::SessionRevision(const ObjectRow* old, con
 absl::StatusOr<uint64_t> AddressTable::Put(const ObjectRow* old, const NewRow& row) {
   RETURN_IF_ERROR(CheckAddress(row.name));
   const std::string_view local = LocalOf(row.name);
-  const auto domain = db_->Integer("SELECT domain FROM domain_name WHERE name=?1", DomainOf(row.name));
+  const auto domain =
+      db_->Integer("SELECT domain FROM domain_name WHERE name=?1", DomainOf(row.name));
   if (!domain.ok()) return base::NotFound(base::StrCat("no domain for ", row.name));
   uint64_t id = old != nullptr ? old->id : 0;
   if (old == nullptr) {
@@ -93,8 +103,10 @@ absl::StatusOr<uint64_t> AddressTable::Put(const ObjectRow* old, const NewRow& r
   }
   RETURN_IF_ERROR(taken);
   ASSIGN_OR_RETURN(const uint64_t session, SessionRevision(old, row));
-  RETURN_IF_ERROR(db_->Run(sql_->put, id, *domain, local, row.revision, session, sqlite::Bytes(row.data)));
-  RETURN_IF_ERROR(Wrote({id, static_cast<DomainId>(*domain), local, row.data, row.revision, session}));
+  RETURN_IF_ERROR(
+      db_->Run(sql_->put, id, *domain, local, row.revision, session, sqlite::Bytes(row.data)));
+  RETURN_IF_ERROR(
+      Wrote({id, static_cast<DomainId>(*domain), local, row.data, row.revision, session}));
   return id;
 }
 
@@ -106,7 +118,8 @@ absl::Status AddressTable::Remove(const ObjectRow& row, uint64_t revision) {
 absl::StatusOr<std::vector<ObjectRow>> AddressTable::List(const ListQuery& query) {
   const uint64_t limit = uint64_t{query.limit} + 1;
   const size_t at = query.after.rfind('@');
-  // "local@" of the name to go on after; a text without "@" stands before all names that begin with it.
+  // "local@" of the name to go on after; a text without "@" stands before all names that begin with
+  // it.
   const std::string from = at == std::string::npos ? query.after : query.after.substr(0, at + 1);
   if (query.suffix.starts_with('@')) {
     return Collect(db_->Query(sql_->list_domain, query.suffix.substr(1), from, limit));
@@ -150,7 +163,8 @@ absl::Status AccountTable::Removed(uint64_t id, uint64_t revision) {
   return db_->Run("INSERT INTO deleting VALUES(?1,?2)", id, base::WallSeconds());
 }
 
-absl::StatusOr<bool> AccountTable::EndsSessions(std::string_view before, std::string_view after) const {
+absl::StatusOr<bool> AccountTable::EndsSessions(std::string_view before,
+                                                std::string_view after) const {
   ASSIGN_OR_RETURN(const AccountRecord old, ToAccountRecord(0, 0, "", before));
   ASSIGN_OR_RETURN(const AccountRecord fresh, ToAccountRecord(0, 0, "", after));
   return old.enabled && !fresh.enabled;

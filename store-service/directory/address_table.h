@@ -35,7 +35,8 @@ class AddressTable : public KindTable {
   virtual absl::Status Wrote(const Written& row) = 0;
   virtual absl::Status Removed(uint64_t id, uint64_t revision) = 0;
   // True when going from `before` to `after` ends sessions.
-  virtual absl::StatusOr<bool> EndsSessions(std::string_view before, std::string_view after) const = 0;
+  virtual absl::StatusOr<bool> EndsSessions(std::string_view before,
+                                            std::string_view after) const = 0;
 
   sqlite::Connection* db_;
   DirectoryDelta* delta_;
@@ -62,7 +63,9 @@ class AliasTable final : public AddressTable {
  protected:
   absl::Status Wrote(const Written& row) override;
   absl::Status Removed(uint64_t id, uint64_t revision) override;
-  absl::StatusOr<bool> EndsSessions(std::string_view, std::string_view) const override { return false; }
+  absl::StatusOr<bool> EndsSessions(std::string_view, std::string_view) const override {
+    return false;
+  }
 };
 
 absl::StatusOr<AccountRecord> ToAccountRecord(uint64_t id, DomainId domain, std::string_view local,

@@ -15,12 +15,14 @@ absl::StatusOr<bool> WasEnabled(const ObjectRow* old) {
 }  // namespace
 
 absl::StatusOr<uint64_t> NextId(sqlite::Connection& db, std::string_view counter) {
-  ASSIGN_OR_RETURN(const int64_t id,
-                   db.Integer("UPDATE counter SET value=value+1 WHERE name=?1 RETURNING value", counter));
+  ASSIGN_OR_RETURN(
+      const int64_t id,
+      db.Integer("UPDATE counter SET value=value+1 WHERE name=?1 RETURNING value", counter));
   return static_cast<uint64_t>(id);
 }
 
-absl::StatusOr<DomainRecord> ToDomainRecord(DomainId id, std::string_view name, std::string_view data) {
+absl::StatusOr<DomainRecord> ToDomainRecord(DomainId id, std::string_view name,
+                                            std::string_view data) {
   posthorn::config::v1::Domain domain;
   if (!domain.ParseFromArray(data.data(), static_cast<int>(data.size()))) {
     return base::DataLoss("a domain does not parse");
@@ -72,8 +74,8 @@ absl::StatusOr<uint64_t> DomainTable::Put(const ObjectRow* old, const NewRow& ro
                      db_->Integer("SELECT session_revision FROM domain WHERE id=?1", id));
     record.session_revision = static_cast<uint64_t>(since);
   }
-  RETURN_IF_ERROR(db_->Run("INSERT OR REPLACE INTO domain VALUES(?1,?2,?3,?4,?5)", id, row.name, row.revision,
-                           record.session_revision, sqlite::Bytes(row.data)));
+  RETURN_IF_ERROR(db_->Run("INSERT OR REPLACE INTO domain VALUES(?1,?2,?3,?4,?5)", id, row.name,
+                           row.revision, record.session_revision, sqlite::Bytes(row.data)));
   delta_->domains.push_back(std::move(record));
   return id;
 }
@@ -84,22 +86,26 @@ absl::Status DomainTable::Remove(const ObjectRow& row, uint64_t) {
 }
 
 absl::Status DomainTable::CheckRemoved(const ObjectRow& row) {
-  ASSIGN_OR_RETURN(const int64_t used,
-                   db_->Integer("SELECT count(*) FROM (SELECT 1 FROM address WHERE domain=?1 LIMIT 1)", row.id));
+  ASSIGN_OR_RETURN(
+      const int64_t used,
+      db_->Integer("SELECT count(*) FROM (SELECT 1 FROM address WHERE domain=?1 LIMIT 1)", row.id));
   if (used == 0) return absl::OkStatus();
-  return base::Precondition(base::StrCat("the domain ", row.name, " still has accounts or aliases"));
+  return base::Precondition(
+      base::StrCat("the domain ", row.name, " still has accounts or aliases"));
 }
 
 absl::StatusOr<std::vector<ObjectRow>> DomainTable::List(const ListQuery& query) {
   sqlite::Cursor row = db_->Query(
-      "SELECT id,name,revision,data FROM domain WHERE name>?1 AND (?2='' OR substr(name,-length(?2))=?2) "
+      "SELECT id,name,revision,data FROM domain WHERE name>?1 AND (?2='' OR "
+      "substr(name,-length(?2))=?2) "
       "ORDER BY name LIMIT ?3",
       query.after, query.suffix, uint64_t{query.limit} + 1);
   std::vector<ObjectRow> rows;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return rows;
-    rows.push_back({std::string(row.Text(1)), row.Unsigned(2), row.Unsigned(0), std::string(row.Text(3))});
+    rows.push_back(
+        {std::string(row.Text(1)), row.Unsigned(2), row.Unsigned(0), std::string(row.Text(3))});
   }
 }
 

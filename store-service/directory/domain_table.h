@@ -6,8 +6,8 @@
 
 namespace posthorn::store_service {
 
-// posthorn.config.v1.Domain. A domain's name stands in this table alone, so a rename is one row here and one in
-// domain_name, whatever it holds.
+// posthorn.config.v1.Domain. A domain's name stands in this table alone, so a rename is one row
+// here and one in domain_name, whatever it holds.
 class DomainTable final : public KindTable {
  public:
   // Both outlive this; `delta` collects what is written.
@@ -25,7 +25,8 @@ class DomainTable final : public KindTable {
 };
 
 // From a row of table `domain`. kDataLoss: `data` is no Domain.
-absl::StatusOr<DomainRecord> ToDomainRecord(DomainId id, std::string_view name, std::string_view data);
+absl::StatusOr<DomainRecord> ToDomainRecord(DomainId id, std::string_view name,
+                                            std::string_view data);
 
 // The next value of a counter: ids are never used again, whatever is rolled back or removed.
 absl::StatusOr<uint64_t> NextId(sqlite::Connection& db, std::string_view counter);

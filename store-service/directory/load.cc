@@ -11,7 +11,8 @@ absl::Status LoadDomains(sqlite::Connection& db, DirectoryDelta& all) {
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();
-    ASSIGN_OR_RETURN(DomainRecord record, ToDomainRecord(row.Unsigned(0), row.Text(1), row.Text(2)));
+    ASSIGN_OR_RETURN(DomainRecord record,
+                     ToDomainRecord(row.Unsigned(0), row.Text(1), row.Text(2)));
     record.revision = row.Unsigned(3);
     record.session_revision = row.Unsigned(4);
     all.domains.push_back(std::move(record));
@@ -19,7 +20,8 @@ absl::Status LoadDomains(sqlite::Connection& db, DirectoryDelta& all) {
 }
 
 absl::Status LoadAccounts(sqlite::Connection& db, DirectoryDelta& all) {
-  sqlite::Cursor row = db.Query("SELECT id,domain,local,data,revision,session_revision FROM account");
+  sqlite::Cursor row =
+      db.Query("SELECT id,domain,local,data,revision,session_revision FROM account");
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();

@@ -115,11 +115,17 @@ const AccountRecord* Model::AccountById(base::AccountId account) const {
   return found == accounts_.end() ? nullptr : &found->second;
 }
 
+const AliasRecord* Model::AliasById(AliasId alias) const {
+  const auto found = aliases_.find(alias);
+  return found == aliases_.end() ? nullptr : &found->second;
+}
+
 AccountFacts Model::Facts(base::AccountId account) const {
   const std::shared_lock lock(mutex_);
   const AccountRecord* record = AccountById(account);
   if (record == nullptr) return {};
-  if (record->deleting) return {.state = AccountState::kDeleting, .session_version = record->session_revision};
+  if (record->deleting)
+    return {.state = AccountState::kDeleting, .session_version = record->session_revision};
   const DomainRecord* domain = DomainById(record->domain);
   const bool enabled = record->enabled && domain != nullptr && domain->enabled;
   const uint64_t of_domain = domain != nullptr ? domain->session_revision : 0;
@@ -136,7 +142,8 @@ uint64_t Model::VersionOf(base::AccountId account) const {
   return record->revision + (domain != nullptr ? domain->revision : 0);
 }
 
-void Model::AddNames(std::string_view local, const DomainRecord& domain, std::vector<std::string>& out) const {
+void Model::AddNames(std::string_view local, const DomainRecord& domain,
+                     std::vector<std::string>& out) const {
   out.push_back(base::StrCat(local, "@", domain.name));
   for (const std::string& name : domain.alias_names) out.push_back(base::StrCat(local, "@", name));
 }

@@ -1,9 +1,11 @@
 #pragma once
 
-// The whole directory in memory: about 250 bytes an account. Written and looked up on the store's loop; Facts() from
-// any thread. Invariants:
-//  1. It shows exactly the committed state of directory.db, in order of commits (this process is the only writer).
-//  2. An account that is being deleted has no address any more, but is known until its mail is gone.
+// The whole directory in memory: about 250 bytes an account. Written and looked up on the store's
+// loop; Facts() from any thread. Invariants:
+//  1. It shows exactly the committed state of directory.db, in order of commits (this process is
+//  the only writer).
+//  2. An account that is being deleted has no address any more, but is known until its mail is
+//  gone.
 
 #include <map>
 #include <shared_mutex>
@@ -28,11 +30,12 @@ class Model final : public Lookups, public Accounts {
   Found FindAddress(DomainId domain, std::string_view local) const override;
   AccountFacts Facts(base::AccountId account) const override;
   const AccountRecord* AccountById(base::AccountId account) const;
+  const AliasRecord* AliasById(AliasId alias) const;
 
   // Bumped by every change of the account or its domain; 0: no such account.
   uint64_t VersionOf(base::AccountId account) const;
-  // All addresses whose mail leads to this account: its own under every name of its domain, and aliases, through
-  // aliases too. At most 1,000.
+  // All addresses whose mail leads to this account: its own under every name of its domain, and
+  // aliases, through aliases too. At most 1,000.
   std::vector<std::string> AddressesOf(const AccountRecord& account) const;
   size_t accounts() const { return accounts_.size(); }
   size_t domains() const { return domains_.size(); }
@@ -55,9 +58,11 @@ class Model final : public Lookups, public Accounts {
   void PutAccount(const AccountRecord& record);
   void PutAlias(const AliasRecord& record);
   void RemoveAlias(AliasId id);
-  void AddNames(std::string_view local, const DomainRecord& domain, std::vector<std::string>& out) const;
+  void AddNames(std::string_view local, const DomainRecord& domain,
+                std::vector<std::string>& out) const;
 
-  mutable std::shared_mutex mutex_;  // held exclusively while the loop writes; the loop itself reads without it
+  mutable std::shared_mutex
+      mutex_;  // held exclusively while the loop writes; the loop itself reads without it
   std::unordered_map<DomainId, DomainRecord> domains_;
   ByText<DomainId> domain_names_;
   // Key: 8 bytes of domain id, then the local part.

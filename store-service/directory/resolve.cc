@@ -59,7 +59,8 @@ class Expansion {
     if (place.found.account != nullptr) return FollowAccount(*place.found.account);
     if (place.found.alias != nullptr) return FollowAlias(*place.found.alias, depth);
     // A catch-all that is itself unknown leads nowhere, not to itself.
-    if (place.domain->catch_all.empty() || !caught_.insert(place.domain->id).second) return Kind::kUnknown;
+    if (place.domain->catch_all.empty() || !caught_.insert(place.domain->id).second)
+      return Kind::kUnknown;
     if (depth == 0) detail_.clear();
     return Follow(place.domain->catch_all, depth + 1);
   }
@@ -97,8 +98,8 @@ class Expansion {
     return Leaf(AddressOf(directory_, account), Kind::kAccount);
   }
 
-  // One account behind an alias is answered as that account. Targets that lead nowhere are left out while another
-  // one leads somewhere; alone they say what is wrong.
+  // One account behind an alias is answered as that account. Targets that lead nowhere are left out
+  // while another one leads somewhere; alone they say what is wrong.
   Kind FollowAlias(const AliasRecord& alias, int depth) {
     if (!alias.enabled) return Kind::kDisabled;
     if (!entered_.insert(alias.id).second) return Kind::kLoop;

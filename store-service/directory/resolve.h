@@ -1,6 +1,7 @@
 #pragma once
 
-// Where mail for an address goes (deep-structures 10). Pure: one function for RCPT, queue and login.
+// Where mail for an address goes (deep-structures 10). Pure: one function for RCPT, queue and
+// login.
 
 #include <cstdint>
 #include <string>
@@ -25,9 +26,9 @@ inline constexpr int kMaxResolveDepth = 25;
 // Leaves and steps of one expansion: a wrong alias must not cost the store more than this.
 inline constexpr size_t kMaxResolveSteps = 20000;
 
-// In this order: domain alias, the whole address, without what stands behind the plus character, catch-all. An alias
-// leads on from there. The whole address comes before plus addressing (hMailServer strips first), so an account named
-// "a+b" can exist. `address` in normal form.
+// In this order: domain alias, the whole address, without what stands behind the plus character,
+// catch-all. An alias leads on from there. The whole address comes before plus addressing
+// (hMailServer strips first), so an account named "a+b" can exist. `address` in normal form.
 Resolution Resolve(const Lookups& directory, std::string_view address);
 
 // The account that logs in with this name, or null; no aliases, no plus addressing, no catch-all.

@@ -54,7 +54,8 @@ class CommitRun {
   static absl::Status CheckGuard(const PreparedChange& change, std::string_view from,
                                  const std::optional<ObjectRow>& old) {
     const bool must_exist = change.remove || !change.renamed_from.empty();
-    if (!old && must_exist) return base::NotFound(base::StrCat("no ", change.kind->name, " ", from));
+    if (!old && must_exist)
+      return base::NotFound(base::StrCat("no ", change.kind->name, " ", from));
     if (!change.expected_revision) return absl::OkStatus();
     if (old && *change.expected_revision == 0) {
       return base::Exists(base::StrCat(change.kind->name, " ", from, " exists"));
@@ -64,8 +65,9 @@ class CommitRun {
     return base::Aborted(base::StrCat(change.kind->name, " ", from, " has changed"));
   }
 
-  // Removals first, then domains, then the addresses in them. A table whose rows others stand in says so by its
-  // kind's place in the directory: rows with ids of their own and no "@" in the name.
+  // Removals first, then domains, then the addresses in them. A table whose rows others stand in
+  // says so by its kind's place in the directory: rows with ids of their own and no "@" in the
+  // name.
   absl::Status Write() {
     ids_.resize(commit_.changes.size());
     for (size_t i = 0; i < commit_.changes.size(); ++i) {
@@ -119,7 +121,8 @@ class CommitRun {
       RevisionChange log{change.kind->name, change.name, {}, {}};
       if (old_[i]) log.before = WithKey(*change.kind, old_[i]->name, old_[i]->data);
       if (!change.remove) log.after = WithKey(*change.kind, change.name, change.data);
-      RETURN_IF_ERROR(WriteRevisionChange(store_.db(), *store_.box_, revision_, position++, *change.kind, log));
+      RETURN_IF_ERROR(
+          WriteRevisionChange(store_.db(), *store_.box_, revision_, position++, *change.kind, log));
     }
     return absl::OkStatus();
   }

@@ -21,17 +21,20 @@ struct CredentialOwner {
   std::string owner;
   std::string field;
 };
-CredentialOwner OwnerOf(std::string_view kind, uint64_t id, std::string_view name, std::string_view field);
+CredentialOwner OwnerOf(std::string_view kind, uint64_t id, std::string_view name,
+                        std::string_view field);
 
 // All block.
-absl::StatusOr<std::optional<Credential>> FindCredential(sqlite::Connection& db, const CredentialOwner& owner);
-absl::Status PutCredential(sqlite::Connection& db, const CredentialOwner& owner, const Credential& credential);
+absl::StatusOr<std::optional<Credential>> FindCredential(sqlite::Connection& db,
+                                                         const CredentialOwner& owner);
+absl::Status PutCredential(sqlite::Connection& db, const CredentialOwner& owner,
+                           const Credential& credential);
 absl::Status RemoveCredentials(sqlite::Connection& db, std::string_view kind, const ObjectRow& row);
 // For kinds without ids; does nothing for others.
 absl::Status RenameCredentials(sqlite::Connection& db, std::string_view kind, const ObjectRow& old,
                                std::string_view new_name);
 // Replaces hash and verifier if the hash is still `seen`.
-absl::Status RefreshCredential(sqlite::Connection& db, const CredentialOwner& owner, std::string_view seen,
-                               const Credential& fresh);
+absl::Status RefreshCredential(sqlite::Connection& db, const CredentialOwner& owner,
+                               std::string_view seen, const Credential& fresh);
 
 }  // namespace posthorn::store_service

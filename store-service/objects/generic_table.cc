@@ -14,8 +14,8 @@ absl::StatusOr<std::string> Opened(const SecretBox& box, bool sealed, std::strin
 }  // namespace
 
 absl::StatusOr<std::optional<ObjectRow>> GenericTable::Find(std::string_view name) {
-  sqlite::Cursor row = db_->Query("SELECT revision,sealed,data FROM object WHERE kind=?1 AND name=?2",
-                                  kind_->name, name);
+  sqlite::Cursor row = db_->Query(
+      "SELECT revision,sealed,data FROM object WHERE kind=?1 AND name=?2", kind_->name, name);
   ASSIGN_OR_RETURN(const bool found, row.Next());
   if (!found) return std::optional<ObjectRow>();
   ASSIGN_OR_RETURN(std::string data, Opened(*box_, row.Int(1) != 0, row.Text(2), kind_->name));
@@ -31,9 +31,9 @@ absl::StatusOr<uint64_t> GenericTable::Put(const ObjectRow*, const NewRow& row) 
   if (kind_->sealed) {
     ASSIGN_OR_RETURN(data, box_->Seal(row.data, kind_->name));
   }
-  const absl::Status put =
-      db_->Run("INSERT INTO object VALUES(?1,?2,?3,?4,?5,?6)", kind_->name, row.name, row.revision,
-               static_cast<int>(kind_->directory), static_cast<int>(kind_->sealed), sqlite::Bytes(data));
+  const absl::Status put = db_->Run("INSERT INTO object VALUES(?1,?2,?3,?4,?5,?6)", kind_->name,
+                                    row.name, row.revision, static_cast<int>(kind_->directory),
+                                    static_cast<int>(kind_->sealed), sqlite::Bytes(data));
   if (put.code() == absl::StatusCode::kAlreadyExists) {
     return base::Exists(base::StrCat(kind_->name, " ", row.name, " exists"));
   }

@@ -14,7 +14,8 @@ using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 namespace config = posthorn::config::v1;
 
-// Through the wire, so that descriptors of another pool (built at run time) yield their options too.
+// Through the wire, so that descriptors of another pool (built at run time) yield their options
+// too.
 config::FieldRules RulesOf(const FieldDescriptor& field) {
   google::protobuf::FieldOptions options;
   options.ParseFromString(field.options().SerializeAsString());
@@ -22,7 +23,8 @@ config::FieldRules RulesOf(const FieldDescriptor& field) {
 }
 
 bool IsSecret(const FieldDescriptor& field, const config::FieldRules& rules) {
-  if (rules.write_only()) return field.type() != FieldDescriptor::TYPE_STRING || field.is_repeated();
+  if (rules.write_only())
+    return field.type() != FieldDescriptor::TYPE_STRING || field.is_repeated();
   return rules.secret();
 }
 

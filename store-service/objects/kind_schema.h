@@ -1,6 +1,7 @@
 #pragma once
 
-// What the store must know of a configuration kind, read from its descriptor and options: nothing here names a kind.
+// What the store must know of a configuration kind, read from its descriptor and options: nothing
+// here names a kind.
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/dynamic_message.h>
@@ -41,7 +42,8 @@ struct Stripped {
 class Kinds {
  public:
   // `pool` outlives this.
-  explicit Kinds(const google::protobuf::DescriptorPool* pool = google::protobuf::DescriptorPool::generated_pool());
+  explicit Kinds(const google::protobuf::DescriptorPool* pool =
+                     google::protobuf::DescriptorPool::generated_pool());
   std::shared_ptr<const KindSchema> Of(std::string_view kind);
   // kInvalidArgument: `data` is no message of this kind.
   absl::StatusOr<Stripped> Strip(const KindSchema& kind, std::string_view data);

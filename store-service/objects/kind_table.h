@@ -1,7 +1,7 @@
 #pragma once
 
-// The rows of one kind. Kinds that grow with users have tables of their own, all others share one; Commit and List
-// see only this.
+// The rows of one kind. Kinds that grow with users have tables of their own, all others share one;
+// Commit and List see only this.
 
 #include <cstdint>
 #include <functional>
@@ -32,11 +32,12 @@ class KindTable {
  public:
   virtual ~KindTable() = default;
   virtual absl::StatusOr<std::optional<ObjectRow>> Find(std::string_view name) = 0;
-  // Gives up the names of a row that is about to be removed, renamed or replaced, so that others can take them.
+  // Gives up the names of a row that is about to be removed, renamed or replaced, so that others
+  // can take them.
   virtual absl::Status ReleaseNames(const ObjectRow& row) = 0;
-  // Writes an object whose old row (null: none) has released its names. Answers its id. `session_revision` is the
-  // revision from which on its tickets are valid. kAlreadyExists: a name is taken; kInvalidArgument, kNotFound: a
-  // name that cannot be (a domain that is not there).
+  // Writes an object whose old row (null: none) has released its names. Answers its id.
+  // `session_revision` is the revision from which on its tickets are valid. kAlreadyExists: a name
+  // is taken; kInvalidArgument, kNotFound: a name that cannot be (a domain that is not there).
   struct NewRow {
     std::string name;
     std::string data;

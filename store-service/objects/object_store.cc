@@ -9,17 +9,19 @@
 
 namespace posthorn::store_service {
 
-absl::StatusOr<std::unique_ptr<ObjectStore>> ObjectStore::Open(ObjectsOptions options, const SecretBox& box,
-                                                               Kinds& kinds) {
+absl::StatusOr<std::unique_ptr<ObjectStore>> ObjectStore::Open(ObjectsOptions options,
+                                                               const SecretBox& box, Kinds& kinds) {
   ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> db,
                    sqlite::Connection::Open({.path = options.path, .vfs = options.vfs}));
   RETURN_IF_ERROR(sqlite::Migrate(*db, DirectorySchema()));
   return std::unique_ptr<ObjectStore>(new ObjectStore(std::move(db), box, kinds));
 }
 
-std::unique_ptr<KindTable> ObjectStore::MakeTable(std::shared_ptr<const KindSchema> kind, DirectoryDelta& delta) {
+std::unique_ptr<KindTable> ObjectStore::MakeTable(std::shared_ptr<const KindSchema> kind,
+                                                  DirectoryDelta& delta) {
   if (kind->name == "posthorn.config.v1.Domain") return std::make_unique<DomainTable>(*db_, delta);
-  if (kind->name == "posthorn.config.v1.Account") return std::make_unique<AccountTable>(*db_, delta);
+  if (kind->name == "posthorn.config.v1.Account")
+    return std::make_unique<AccountTable>(*db_, delta);
   if (kind->name == "posthorn.config.v1.Alias") return std::make_unique<AliasTable>(*db_, delta);
   return std::make_unique<GenericTable>(*db_, *box_, std::move(kind));
 }
@@ -52,11 +54,13 @@ absl::StatusOr<ObjectPage> ObjectStore::List(std::string_view kind, std::string_
 }
 
 absl::StatusOr<ObjectPage> ObjectStore::ListAll(const ListQuery& query) {
-  // `after` is "kind name": the place of the last object, since names alone are no order over several kinds.
+  // `after` is "kind name": the place of the last object, since names alone are no order over
+  // several kinds.
   const size_t space = std::min(query.after.find(' '), query.after.size());
   const std::string kind = query.after.substr(0, space);
   const std::string name = space < query.after.size() ? query.after.substr(space + 1) : "";
-  ASSIGN_OR_RETURN(std::vector<SnapshotRow> rows, ListSnapshot(*db_, *box_, kind, name, query.limit));
+  ASSIGN_OR_RETURN(std::vector<SnapshotRow> rows,
+                   ListSnapshot(*db_, *box_, kind, name, query.limit));
   ObjectPage page;
   page.more = rows.size() > query.limit;
   if (page.more) rows.resize(query.limit);

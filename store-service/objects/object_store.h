@@ -1,8 +1,10 @@
 #pragma once
 
-// Configuration as the store keeps it: objects, their revisions, and the directory's own tables, in one SQLite file
-// apart from the mail. Everything blocks; one thread at a time for each of Writer and Reader. Invariants:
-//  1. A commit is one transaction with a guarded update of the head: of two that saw the same head one is kAborted.
+// Configuration as the store keeps it: objects, their revisions, and the directory's own tables, in
+// one SQLite file apart from the mail. Everything blocks; one thread at a time for each of Writer
+// and Reader. Invariants:
+//  1. A commit is one transaction with a guarded update of the head: of two that saw the same head
+//  one is kAborted.
 //  2. No row holds a write_only value, and none of a kind with secrets is readable without the key.
 //  3. Nothing here names a kind but MakeTable.
 
@@ -66,14 +68,15 @@ struct ObjectPage {
 class ObjectStore {
  public:
   // Opens or makes the file. `box` and `kinds` outlive this.
-  static absl::StatusOr<std::unique_ptr<ObjectStore>> Open(ObjectsOptions options, const SecretBox& box,
-                                                           Kinds& kinds);
+  static absl::StatusOr<std::unique_ptr<ObjectStore>> Open(ObjectsOptions options,
+                                                           const SecretBox& box, Kinds& kinds);
 
-  // kAborted: the head or a guarded object moved. kAlreadyExists: a name or address is taken, or an object exists
-  // that must not. kNotFound: an object to remove or rename, or an address's domain. kFailedPrecondition: a domain
-  // that is still used. kInvalidArgument: two changes of one object.
+  // kAborted: the head or a guarded object moved. kAlreadyExists: a name or address is taken, or an
+  // object exists that must not. kNotFound: an object to remove or rename, or an address's domain.
+  // kFailedPrecondition: a domain that is still used. kInvalidArgument: two changes of one object.
   absl::StatusOr<Committed> Commit(const PreparedCommit& commit);
-  absl::StatusOr<ObjectPage> List(std::string_view kind, std::string_view name, const ListQuery& query);
+  absl::StatusOr<ObjectPage> List(std::string_view kind, std::string_view name,
+                                  const ListQuery& query);
   absl::StatusOr<std::vector<Revision>> History(const HistoryQuery& query) {
     return ReadHistory(*db_, *box_, query);
   }
@@ -83,7 +86,8 @@ class ObjectStore {
  private:
   ObjectStore(std::unique_ptr<sqlite::Connection> db, const SecretBox& box, Kinds& kinds)
       : db_(std::move(db)), box_(&box), kinds_(&kinds) {}
-  std::unique_ptr<KindTable> MakeTable(std::shared_ptr<const KindSchema> kind, DirectoryDelta& delta);
+  std::unique_ptr<KindTable> MakeTable(std::shared_ptr<const KindSchema> kind,
+                                       DirectoryDelta& delta);
   absl::StatusOr<ObjectPage> ListAll(const ListQuery& query);
 
   std::unique_ptr<sqlite::Connection> db_;

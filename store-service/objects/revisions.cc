@@ -14,8 +14,8 @@ absl::StatusOr<std::optional<std::string>> Sealed(const SecretBox& box, const Ki
   return std::optional<std::string>(std::move(sealed));
 }
 
-absl::StatusOr<std::optional<std::string>> Column(const SecretBox& box, const sqlite::Cursor& row, int column,
-                                                  std::string_view kind) {
+absl::StatusOr<std::optional<std::string>> Column(const SecretBox& box, const sqlite::Cursor& row,
+                                                  int column, std::string_view kind) {
   if (row.IsNull(column)) return std::optional<std::string>();
   if (row.Int(2) == 0) return std::optional<std::string>(row.Text(column));
   ASSIGN_OR_RETURN(std::string open, box.Open(row.Text(column), kind));
@@ -28,7 +28,8 @@ std::optional<sqlite::Bytes> AsBytes(const std::optional<std::string>& data) {
 
 absl::Status ReadChanges(sqlite::Connection& db, const SecretBox& box, Revision& revision) {
   sqlite::Cursor row = db.Query(
-      "SELECT kind,name,sealed,before,after FROM revision_change WHERE revision=?1 ORDER BY position",
+      "SELECT kind,name,sealed,before,after FROM revision_change WHERE revision=?1 ORDER BY "
+      "position",
       revision.revision);
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
@@ -53,23 +54,26 @@ absl::Status AdvanceHead(sqlite::Connection& db, uint64_t expected) {
 }
 
 absl::Status WriteRevision(sqlite::Connection& db, const Revision& revision) {
-  return db.Run("INSERT INTO revision VALUES(?1,?2,?3,?4)", revision.revision, revision.time_ms, revision.author,
-                revision.reason);
+  return db.Run("INSERT INTO revision VALUES(?1,?2,?3,?4)", revision.revision, revision.time_ms,
+                revision.author, revision.reason);
 }
 
-absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision, int position,
-                                 const KindSchema& kind, const RevisionChange& change) {
+absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision,
+                                 int position, const KindSchema& kind,
+                                 const RevisionChange& change) {
   ASSIGN_OR_RETURN(const std::optional<std::string> before, Sealed(box, kind, change.before));
   ASSIGN_OR_RETURN(const std::optional<std::string> after, Sealed(box, kind, change.after));
-  return db.Run("INSERT INTO revision_change VALUES(?1,?2,?3,?4,?5,?6,?7)", revision, position, change.kind,
-                change.name, static_cast<int>(kind.sealed), AsBytes(before), AsBytes(after));
+  return db.Run("INSERT INTO revision_change VALUES(?1,?2,?3,?4,?5,?6,?7)", revision, position,
+                change.kind, change.name, static_cast<int>(kind.sealed), AsBytes(before),
+                AsBytes(after));
 }
 
 absl::StatusOr<std::vector<Revision>> ReadHistory(sqlite::Connection& db, const SecretBox& box,
                                                   const HistoryQuery& query) {
   constexpr uint64_t kAll = std::numeric_limits<int64_t>::max();
   const uint64_t first = query.revision != 0 ? query.revision : 0;
-  const uint64_t last = query.revision != 0 ? query.revision : (query.before != 0 ? query.before - 1 : kAll);
+  const uint64_t last =
+      query.revision != 0 ? query.revision : (query.before != 0 ? query.before - 1 : kAll);
   std::vector<Revision> revisions;
   {
     sqlite::Cursor row = db.Query(

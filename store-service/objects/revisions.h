@@ -31,8 +31,9 @@ absl::StatusOr<uint64_t> ReadHead(sqlite::Connection& db);
 // head := expected + 1. kAborted: it was not `expected`.
 absl::Status AdvanceHead(sqlite::Connection& db, uint64_t expected);
 absl::Status WriteRevision(sqlite::Connection& db, const Revision& revision);
-absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision, int position,
-                                 const KindSchema& kind, const RevisionChange& change);
+absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision,
+                                 int position, const KindSchema& kind,
+                                 const RevisionChange& change);
 struct HistoryQuery {
   uint64_t revision = 0;  // only this one; 0: all
   uint64_t before = 0;    // only those below; 0: all

@@ -22,7 +22,4 @@ class SecretBox {
   std::string key_;
 };
 
-// The 32 bytes of the key file at `path`; made (mode 0600, durable) when there is none.
-absl::StatusOr<std::string> LoadOrMakeKey(const std::string& path);
-
 }  // namespace posthorn::store_service

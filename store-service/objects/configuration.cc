@@ -1,0 +1,215 @@
+#include "store-service/objects/configuration.h"
+
+#include "lib/auth/password_hash.h"
+#include "lib/auth/scram.h"
+#include "lib/base/clock.h"
+#include "lib/base/strings.h"
+#include "lib/observe/log.h"
+#include "store-service/directory/load.h"
+#include "store-service/objects/key_file.h"
+
+namespace posthorn::store_service {
+namespace {
+
+constexpr size_t kMaxQueuedCommits = 256;
+constexpr size_t kMaxQueuedReads = 1024;
+constexpr size_t kMaxQueuedHashes = 100;  // at 45 ms each and two threads: about two seconds
+constexpr std::chrono::milliseconds kEraseRetry{5000};
+
+absl::StatusOr<Credential> HashOne(const std::string& value) {
+  // A hash made elsewhere is taken over; its SCRAM verifier is made at the first login.
+  if (auth::IsPasswordHash(value)) return Credential{value, ""};
+  Credential credential;
+  ASSIGN_OR_RETURN(credential.hash, auth::HashPassword(value));
+  ASSIGN_OR_RETURN(const auth::ScramVerifier verifier, auth::ScramVerifier::Make(value));
+  credential.scram = verifier.ToString();
+  return credential;
+}
+
+}  // namespace
+
+Configuration::Configuration(net::Loop& loop, std::string key, const Options& options)
+    : loop_(loop), box_(std::move(key)), kinds_(options.pool), feed_(loop), erase_(loop) {}
+
+Configuration::~Configuration() = default;
+
+absl::StatusOr<std::unique_ptr<Configuration>> Configuration::Open(net::Loop& loop,
+                                                                   file::FileSystem& files,
+                                                                   Options options) {
+  ASSIGN_OR_RETURN(std::string key, LoadOrMakeKey(files, options.directory + "/directory.key",
+                                                  options.directory + "/directory.db"));
+  std::unique_ptr<Configuration> configuration(new Configuration(loop, std::move(key), options));
+  RETURN_IF_ERROR(base::Annotate(configuration->OpenFiles(options), "directory.db"));
+  return configuration;
+}
+
+absl::Status Configuration::OpenFiles(const Options& options) {
+  const ObjectsOptions file{.path = options.directory + "/directory.db", .vfs = options.vfs};
+  ASSIGN_OR_RETURN(writer_, ObjectStore::Open(file, box_, kinds_));
+  ASSIGN_OR_RETURN(reader_, ObjectStore::Open(file, box_, kinds_));
+  ASSIGN_OR_RETURN(head_, writer_->Head());
+  ASSIGN_OR_RETURN(const DirectoryDelta all, LoadDirectory(writer_->db()));
+  model_.Apply(all);
+  for (const AccountRecord& account : all.accounts) {
+    if (account.deleting) to_erase_.push_back(account.id);
+  }
+  write_pool_ = std::make_unique<net::BlockingPool>(loop_, "directory", 1, kMaxQueuedCommits);
+  read_pool_ = std::make_unique<net::BlockingPool>(loop_, "directory-read", 1, kMaxQueuedReads);
+  hash_pool_ =
+      std::make_unique<net::BlockingPool>(loop_, "hash", options.hash_threads, kMaxQueuedHashes);
+  return absl::OkStatus();
+}
+
+net::Task<absl::StatusOr<uint64_t>> Configuration::Commit(CommitInput input) {
+  // Before passwords are hashed; the guard in the transaction decides.
+  if (input.expected_head != head_) co_return base::Aborted("the configuration has moved on");
+  CO_ASSIGN_OR_RETURN(PreparedCommit prepared, co_await Prepare(std::move(input)));
+  net::Promise<absl::StatusOr<uint64_t>> promise(loop_);
+  loop_.Spawn("directory.commit",
+              CommitAndApply(std::make_shared<const PreparedCommit>(std::move(prepared)), promise));
+  co_return co_await promise.Get();
+}
+
+net::Task<absl::StatusOr<PreparedCommit>> Configuration::Prepare(CommitInput input) {
+  PreparedCommit commit{.expected_head = input.expected_head,
+                        .author = std::move(input.author),
+                        .reason = std::move(input.reason),
+                        .time_ms = base::WallMillis(),
+                        .changes = {}};
+  for (ChangeInput& asked : input.changes) {
+    PreparedChange change;
+    change.kind = kinds_.Of(asked.kind);
+    change.name = std::move(asked.name);
+    change.remove = asked.remove;
+    change.expected_revision = asked.expected_revision;
+    change.renamed_from = std::move(asked.renamed_from);
+    if (change.name.empty() || asked.kind.empty()) co_return base::Invalid("kind or name missing");
+    if (!change.remove) {
+      CO_ASSIGN_OR_RETURN(Stripped stripped, kinds_.Strip(*change.kind, asked.data));
+      change.data = std::move(stripped.data);
+      CO_RETURN_IF_ERROR(co_await HashAll(change, std::move(stripped.values)));
+    }
+    commit.changes.push_back(std::move(change));
+  }
+  co_return commit;
+}
+
+net::Task<absl::Status> Configuration::HashAll(PreparedChange& change,
+                                               std::vector<WriteOnlyValue> values) {
+  for (WriteOnlyValue& value : values) {
+    absl::StatusOr<Credential> credential =
+        co_await hash_pool_->Run([text = std::move(value.value)] { return HashOne(text); });
+    // A full pool is no full disk.
+    if (absl::IsResourceExhausted(credential.status()))
+      co_return base::Unavailable("too many passwords to hash");
+    CO_RETURN_IF_ERROR(credential.status());
+    change.credentials.push_back({std::move(value.field), *std::move(credential)});
+  }
+  co_return absl::OkStatus();
+}
+
+net::Task<void> Configuration::CommitAndApply(std::shared_ptr<const PreparedCommit> commit,
+                                              net::Promise<absl::StatusOr<uint64_t>> promise) {
+  absl::StatusOr<Committed> committed = co_await write_pool_->Run(
+      [commit, writer = writer_.get()] { return writer->Commit(*commit); });
+  if (!committed.ok()) {
+    promise.Set(committed.status());
+    co_return;
+  }
+  Apply(*committed);
+  promise.Set(committed->revision);
+}
+
+void Configuration::Apply(const Committed& committed) {
+  std::vector<FeedChange> changes = DescribeChanges(model_, committed);
+  model_.Apply(committed.delta);
+  head_ = committed.revision;
+  for (FeedChange& change : changes) {
+    if (change.end_sessions && ender_ != nullptr) ender_->EndSessions(change.account);
+    feed_.Push(std::move(change));
+  }
+  for (const AccountRecord& account : committed.delta.accounts) {
+    if (account.deleting) to_erase_.push_back(account.id);
+  }
+  erase_.NotifyAll();
+}
+
+net::Task<absl::StatusOr<ObjectPage>> Configuration::List(std::string kind, std::string name,
+                                                          ListQuery query) {
+  co_return co_await read_pool_->Run(
+      [kind = std::move(kind), name = std::move(name), query = std::move(query),
+       reader = reader_.get()] { return reader->List(kind, name, query); });
+}
+
+net::Task<absl::StatusOr<std::vector<Revision>>> Configuration::History(HistoryQuery query) {
+  co_return co_await read_pool_->Run(
+      [query, reader = reader_.get()] { return reader->History(query); });
+}
+
+net::Task<absl::StatusOr<std::optional<Credential>>> Configuration::FindCredential(
+    CredentialOwner owner) {
+  co_return co_await read_pool_->Run([owner = std::move(owner), reader = reader_.get()] {
+    return store_service::FindCredential(reader->db(), owner);
+  });
+}
+
+void Configuration::RefreshCredential(CredentialOwner owner, std::string seen, Credential fresh) {
+  struct Refresh {
+    static net::Task<void> Run(Configuration* self, CredentialOwner owner, std::string seen,
+                               Credential fresh) {
+      const absl::Status status =
+          co_await self->Write([owner, seen, fresh](sqlite::Connection& db) {
+            return store_service::RefreshCredential(db, owner, seen, fresh);
+          });
+      if (!status.ok())
+        observe::Warning("directory.refresh_credential", {{"reason", base::Message(status)}});
+    }
+  };
+  loop_.Spawn("directory.refresh",
+              Refresh::Run(this, std::move(owner), std::move(seen), std::move(fresh)));
+}
+
+net::Task<absl::Status> Configuration::Write(
+    std::function<absl::Status(sqlite::Connection&)> work) {
+  co_return co_await write_pool_->Run(
+      [work = std::move(work), writer = writer_.get()] { return work(writer->db()); });
+}
+
+void Configuration::SetLifecycle(AccountLifecycle& lifecycle) {
+  lifecycle_ = &lifecycle;
+  loop_.Spawn("directory.erase", EraseLoop());
+}
+
+net::Task<void> Configuration::EraseLoop() {
+  for (;;) {
+    while (to_erase_.empty()) co_await erase_.Wait();
+    std::vector<base::AccountId> now;
+    now.swap(to_erase_);
+    std::vector<base::AccountId> again;
+    for (const base::AccountId account : now) {
+      if (!co_await EraseOne(account)) again.push_back(account);
+    }
+    if (again.empty()) continue;
+    to_erase_.insert(to_erase_.end(), again.begin(), again.end());
+    co_await net::Sleep(loop_, kEraseRetry);
+  }
+}
+
+net::Task<bool> Configuration::EraseOne(base::AccountId account) {
+  absl::Status status = co_await lifecycle_->EraseAccount(account);
+  if (status.ok()) {
+    status = co_await Write([account](sqlite::Connection& db) {
+      return db.Run("DELETE FROM deleting WHERE account=?1", account);
+    });
+  }
+  if (status.ok()) {
+    model_.Forget(account);
+    observe::Info("directory.account_erased", {{"account", account}});
+    co_return true;
+  }
+  observe::Warning("directory.erase_failed",
+                   {{"account", account}, {"reason", base::Message(status)}});
+  co_return false;
+}
+
+}  // namespace posthorn::store_service

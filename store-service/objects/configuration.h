@@ -1,0 +1,112 @@
+#pragma once
+
+// The configuration and the directory as the rest of the store uses them: on the store's loop,
+// without blocking it. Invariants:
+//  1. A commit that reached the database is applied to the model and told to watchers, whatever
+//  became of its caller.
+//  2. Passwords are hashed on a pool of their own with a bounded queue; nothing else runs there.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/file/file_system.h"
+#include "lib/net/loop.h"
+#include "store-service/directory/feed.h"
+#include "store-service/directory/model.h"
+#include "store-service/objects/object_store.h"
+
+namespace posthorn::store_service {
+
+// One change as the caller asks for it: proto Change.
+struct ChangeInput {
+  std::string kind;
+  std::string name;
+  std::string data;
+  bool remove = false;
+  std::optional<uint64_t> expected_revision;
+  std::string renamed_from;
+};
+struct CommitInput {
+  uint64_t expected_head = 0;
+  std::vector<ChangeInput> changes;
+  std::string author;
+  std::string reason;
+};
+
+class Configuration {
+ public:
+  struct Options {
+    std::string directory;  // holds directory.db and directory.key
+    std::string vfs;
+    int hash_threads = 2;
+    // For tests: kinds of another pool.
+    const google::protobuf::DescriptorPool* pool =
+        google::protobuf::DescriptorPool::generated_pool();
+  };
+  // Opens (or makes) the files and loads the directory. Blocks. `loop` and `files` outlive it.
+  static absl::StatusOr<std::unique_ptr<Configuration>> Open(net::Loop& loop,
+                                                             file::FileSystem& files,
+                                                             Options options);
+  ~Configuration();
+
+  // The new head; errors as ObjectStore::Commit, and kInvalidArgument for objects that do not
+  // parse.
+  net::Task<absl::StatusOr<uint64_t>> Commit(CommitInput input);
+  net::Task<absl::StatusOr<ObjectPage>> List(std::string kind, std::string name, ListQuery query);
+  net::Task<absl::StatusOr<std::vector<Revision>>> History(HistoryQuery query);
+  uint64_t head() const { return head_; }
+
+  net::Task<absl::StatusOr<std::optional<Credential>>> FindCredential(CredentialOwner owner);
+  // In the background; a lost refresh is made at the next login.
+  void RefreshCredential(CredentialOwner owner, std::string seen, Credential fresh);
+
+  Model& model() { return model_; }
+  Feed& feed() { return feed_; }
+  const SecretBox& box() const { return box_; }
+  net::BlockingPool& hash_pool() { return *hash_pool_; }
+  // For small tables of others in the same file (the registry of journals). `work` runs on the
+  // writer's thread.
+  net::Task<absl::Status> Write(std::function<absl::Status(sqlite::Connection&)> work);
+
+  // From now on accounts that were removed lose their mail, also those left over from before a
+  // crash.
+  void SetLifecycle(AccountLifecycle& lifecycle);
+  void SetSessionEnder(SessionEnder& ender) { ender_ = &ender; }
+
+ private:
+  Configuration(net::Loop& loop, std::string key, const Options& options);
+  absl::Status OpenFiles(const Options& options);
+  net::Task<absl::StatusOr<PreparedCommit>> Prepare(CommitInput input);
+  net::Task<absl::Status> HashAll(PreparedChange& change, std::vector<WriteOnlyValue> values);
+  // A coroutine of its own, so that a caller that goes away cannot part database and model.
+  net::Task<void> CommitAndApply(std::shared_ptr<const PreparedCommit> commit,
+                                 net::Promise<absl::StatusOr<uint64_t>> promise);
+  void Apply(const Committed& committed);
+  net::Task<void> EraseLoop();
+  net::Task<bool> EraseOne(base::AccountId account);
+
+  net::Loop& loop_;
+  SecretBox box_;
+  Kinds kinds_;
+  Model model_;
+  Feed feed_;
+  uint64_t head_ = 0;
+  AccountLifecycle* lifecycle_ = nullptr;
+  SessionEnder* ender_ = nullptr;
+  std::vector<base::AccountId> to_erase_;
+  net::Signal erase_;
+  std::unique_ptr<ObjectStore> writer_;
+  std::unique_ptr<ObjectStore> reader_;
+  // Last: their threads use what stands above.
+  std::unique_ptr<net::BlockingPool> write_pool_;
+  std::unique_ptr<net::BlockingPool> read_pool_;
+  std::unique_ptr<net::BlockingPool> hash_pool_;
+};
+
+// What watchers are told of a commit: `before` is the model without it.
+std::vector<FeedChange> DescribeChanges(const Model& before, const Committed& committed);
+
+}  // namespace posthorn::store_service
