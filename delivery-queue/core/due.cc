@@ -51,12 +51,11 @@ net::Task<absl::StatusOr<StoredEntry>> MailQueue::Look(EntryKey key) {
   if (found == slots_.end()) co_return base::NotFound("not in the queue");
   if (found->second.active && found->second.active->stored) co_return *found->second.active->stored;
   Journal* journal = &parts_.journal;
-  absl::StatusOr<absl::StatusOr<std::string>> record =
+  const absl::StatusOr<std::string> record =
       co_await parts_.pool.Run([journal, key] { return journal->Read(key); });
   if (!record.ok()) co_return record.status();
-  if (!record->ok()) co_return record->status();
   StoredEntry stored;
-  if (!stored.ParseFromString(**record)) co_return base::DataLoss("journal record cannot be read");
+  if (!stored.ParseFromString(*record)) co_return base::DataLoss("journal record cannot be read");
   co_return stored;
 }
 

@@ -1,5 +1,7 @@
 #include "lib/gateway/networks.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "lib/base/strings.h"
@@ -17,6 +19,14 @@ int PrefixOf(std::string_view cidr) {
 }
 
 }  // namespace
+
+std::string Hostname(const config::Snapshot& snapshot) {
+  const std::string& configured = snapshot.Get<config::v1::Settings>().hostname();
+  if (!configured.empty()) return configured;
+  char name[256] = "localhost";
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
 
 Networks::Networks(const config::Snapshot& snapshot) {
   for (const auto& object : snapshot.All<config::v1::TrustedNetwork>()) {

@@ -13,6 +13,9 @@ class Snapshot;
 
 namespace posthorn::gateway {
 
+// Our name in greetings and trace headers: Settings.hostname, else this machine's.
+std::string Hostname(const config::Snapshot& snapshot);
+
 struct NetworkRights {
   bool trusted = false;  // some TrustedNetwork names it
   bool may_relay = false;

@@ -20,6 +20,7 @@ constexpr std::chrono::milliseconds kPut{60000};
 constexpr std::chrono::milliseconds kUpload{3600000};
 constexpr std::chrono::milliseconds kEnqueue{60000};
 constexpr std::chrono::milliseconds kRewatch{1000};
+constexpr std::chrono::seconds kSilence{5};
 
 rpc::CallOptions Within(std::chrono::milliseconds timeout) {
   rpc::CallOptions options;
@@ -79,7 +80,7 @@ class RpcBackend : public Backend {
   }
 
   net::Task<absl::StatusOr<Resolution>> Resolve(std::string address) override {
-    if (watching_) {
+    if (watching()) {
       if (Resolution cached = cache_.Find(address, std::chrono::steady_clock::now())) co_return cached;
     }
     const uint64_t generation = generation_;
@@ -90,7 +91,7 @@ class RpcBackend : public Backend {
     if (!reply.ok()) co_return reply.status();
     auto resolution = std::make_shared<const store::v1::ResolveReply>(*std::move(reply));
     // An answer that was under way while the directory changed may be the old one.
-    if (watching_ && generation == generation_)
+    if (watching() && generation == generation_)
       cache_.Insert(std::move(address), resolution, std::chrono::steady_clock::now());
     co_return Resolution(resolution);
   }
@@ -164,16 +165,18 @@ class RpcBackend : public Backend {
       while (written.ok()) {
         const absl::StatusOr<bool> more = co_await call->Read(change);
         if (!more.ok() || !*more) break;
-        watching_ = true;
+        heard_ = std::chrono::steady_clock::now();
         const bool heartbeat = change.account() == 0 && change.domain() == 0 && !change.all() && change.address().empty();
         if (!heartbeat) Forget();
       }
-      watching_ = false;
+      heard_ = {};
       Forget();
       call.reset();
       co_await net::Sleep(service_.loop(), kRewatch);
     }
   }
+  // A store that hangs sends no heartbeats: its silence makes the cache worthless.
+  bool watching() const { return std::chrono::steady_clock::now() - heard_ < kSilence; }
   void Forget() {
     ++generation_;
     cache_.Clear();
@@ -183,7 +186,7 @@ class RpcBackend : public Backend {
   std::unique_ptr<login::Gate> gate_;
   std::chrono::milliseconds scan_timeout_{12000};
   ResolveCache cache_;
-  bool watching_ = false;
+  std::chrono::steady_clock::time_point heard_;
   uint64_t generation_ = 0;
 };
 
