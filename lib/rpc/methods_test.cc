@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lib/rpc/methods/admin.h"
+#include "lib/rpc/methods/grpc.h"
 #include "lib/rpc/methods/queue.h"
 #include "lib/rpc/methods/spam.h"
 #include "lib/rpc/methods/store.h"
@@ -106,6 +107,9 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(store::kTraceSearch);
   all.Add(store::kStoreAdminStatus);
   all.Add(store::kStoreAdminCheck);
+  all.Add(grpc_public::kHealthCheck);
+  all.Add(grpc_public::kHealthWatch);
+  all.Add(grpc_public::kReflectionInfo);
   all.ExpectComplete();
 }
 

@@ -31,6 +31,8 @@ class RpcFixture : public testing::Test {
   net::Loop& loop() { return loop_; }
   Server& server() { return *server_; }
   std::string target() const { return target_; }
+  void SetTarget(std::string target) { target_ = std::move(target); }
+  const std::string& directory() const { return directory_; }
   // Registers the methods above and `more`, starts.
   void StartServer(bool unix_socket, const std::function<void(Server&)>& more = {},
                    const std::string& role = "");

@@ -9,7 +9,9 @@
 
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "lib/rpc/health.h"
 #include "lib/rpc/incoming.h"
+#include "lib/rpc/reflection.h"
 #include "lib/rpc/unix_listener.h"
 
 namespace posthorn::rpc {
@@ -34,7 +36,12 @@ class ServerImpl : public Server {
         options_(std::move(options)),
         completions_(CompletionThread::For(loop)),
         state_(std::make_shared<ServerState>(loop)),
-        ports_(options_.addresses.size(), 0) {}
+        ports_(options_.addresses.size(), 0),
+        health_(std::make_shared<Health>(loop)) {
+    Health::Register(health_, *this, [state = state_.get()](std::string_view service) {
+      return service.empty() || state->methods.HasService(service);
+    });
+  }
   ~ServerImpl() override { Stop(std::chrono::milliseconds(0)); }
 
   void HandleRaw(std::string_view path, std::vector<std::string> roles,
@@ -54,8 +61,10 @@ class ServerImpl : public Server {
     method->many = std::move(handler);
     Register(std::move(method));
   }
-  void EnableReflection() override {}
-  void SetServing(bool) override {}
+  void EnableReflection() override {
+    RegisterReflection(*this, [state = state_.get()] { return state->methods.Services(); });
+  }
+  void SetServing(bool serving) override { health_->Set(serving); }
 
   absl::Status Start() override;
   void Stop(std::chrono::milliseconds grace) override;
@@ -78,6 +87,7 @@ class ServerImpl : public Server {
   std::shared_ptr<ServerState> state_;
   absl::Status registration_;
   std::vector<int> ports_;
+  std::shared_ptr<Health> health_;
   std::shared_ptr<IncomingCalls> incoming_;
   std::vector<std::unique_ptr<UnixListener>> listeners_;
   std::shared_ptr<grpc::Server> server_;

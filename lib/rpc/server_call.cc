@@ -44,10 +44,19 @@ const RegisteredMethod* MethodTable::ByHash(uint32_t hash) const {
   return found == by_hash_.end() ? nullptr : found->second;
 }
 
-std::vector<std::string> MethodTable::Paths() const {
-  std::vector<std::string> paths;
-  for (const auto& [path, method] : by_path_) paths.push_back(path);
-  return paths;
+std::vector<std::string> MethodTable::Services() const {
+  std::vector<std::string> services;
+  for (const auto& [path, method] : by_path_) {
+    // "/package.Service/Method"; the paths are sorted, so a service's methods are neighbours.
+    const std::string service = path.substr(1, path.rfind('/') - 1);
+    if (services.empty() || services.back() != service) services.push_back(service);
+  }
+  return services;
+}
+
+bool MethodTable::HasService(std::string_view name) const {
+  const auto found = by_path_.lower_bound(base::StrCat("/", name, "/"));
+  return found != by_path_.end() && found->first.starts_with(base::StrCat("/", name, "/"));
 }
 
 absl::Status Admit(const ServerState& server, const RegisteredMethod* method,

@@ -42,7 +42,9 @@ class MethodTable {
   absl::Status Add(std::unique_ptr<RegisteredMethod> method, std::string_view process);
   const RegisteredMethod* ByPath(std::string_view path) const;
   const RegisteredMethod* ByHash(uint32_t hash) const;
-  std::vector<std::string> Paths() const;
+  // Full names of the services with a method here.
+  std::vector<std::string> Services() const;
+  bool HasService(std::string_view name) const;
 
  private:
   std::map<std::string, std::unique_ptr<RegisteredMethod>, std::less<>> by_path_;
