@@ -1,0 +1,124 @@
+// Batches on their way into the database, and out to observers and callers.
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "lib/base/kill_point.h"
+#include "lib/base/strings.h"
+#include "lib/observe/log.h"
+#include "lib/observe/metrics.h"
+#include "store-service/lane/engine.h"
+
+namespace posthorn::store_service {
+namespace {
+
+// The link to the database broke during COMMIT: its own word decides. The fence's number is in the
+// lane's row exactly when the whole batch is.
+absl::Status AskDatabase(Database& database, const Fence& fence, const absl::Status& said) {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    const absl::StatusOr<LaneRow> row = database.ReadLane(fence.front().lane);
+    if (row.ok()) {
+      if (row->batch == fence.front().batch) return absl::OkStatus();
+      return row->epoch == fence.front().epoch ? said : base::Aborted("lane was taken over");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return base::Error(absl::StatusCode::kUnknown, base::Message(said));
+}
+
+// On the committer's thread.
+absl::Status CommitBatch(Database& database, const Batch& batch,
+                         const std::function<void()>& before) {
+  if (before) before();
+  KILL_POINT("lane.before_commit");
+  absl::Status status = database.Commit(batch.fence, batch.rows);
+  const absl::StatusCode code = status.code();
+  if (code == absl::StatusCode::kUnknown || code == absl::StatusCode::kUnavailable) {
+    status = AskDatabase(database, batch.fence, status);
+  }
+  KILL_POINT("lane.after_commit");
+  return status;
+}
+
+observe::Counter* Commits() {
+  static observe::Counter* const counter =
+      observe::NewCounter("posthorn_store_lane_commits_total", "batches committed");
+  return counter;
+}
+observe::Counter* Changes() {
+  static observe::Counter* const counter =
+      observe::NewCounter("posthorn_store_lane_operations_total", "operations committed");
+  return counter;
+}
+
+}  // namespace
+
+void LaneEngine::ScheduleCommit() {
+  if (commit_scheduled_ || committing_ || recovering_) return;
+  commit_scheduled_ = true;
+  // At the turn's end: whatever arrived together commits together.
+  loop_->AtTurnEnd([this, alive = alive_] {
+    if (!*alive) return;
+    commit_scheduled_ = false;
+    BeginCommit();
+  });
+}
+
+void LaneEngine::BeginCommit() {
+  if (committing_ || recovering_ || current_->entries.empty()) return;
+  committing_ = std::exchange(current_, std::make_shared<Batch>());
+  current_->number = committing_->number + 1;
+  loop_->Spawn("lane commit", CommitCollected(committing_));
+  std::vector<AccountId> stalled;
+  stalled.swap(stalled_);
+  DriveAll(stalled);
+}
+
+net::Task<void> LaneEngine::CommitCollected(std::shared_ptr<Batch> batch) {
+  const absl::Status status = co_await Execute(batch);
+  committing_.reset();
+  if (!status.ok()) {
+    Failed(batch, status);
+    co_return;
+  }
+  committed_ = batch->number;
+  // The next batch goes to the committer before this one is told about: the disk does not wait for
+  // the loop.
+  BeginCommit();
+  Publish(*batch);
+}
+
+net::Task<absl::Status> LaneEngine::Execute(std::shared_ptr<Batch> batch) {
+  std::vector<bool> fenced(base::kLanes);
+  for (const AccountId account : batch->accounts) fenced[base::LaneOf(account)] = true;
+  for (uint32_t i = 0; i < base::kLanes; ++i) {
+    if (fenced[i]) batch->fence.push_back({i, lanes_[i].epoch, ++lanes_[i].batch});
+  }
+  if (batch->fence.empty()) co_return absl::OkStatus();
+  co_return co_await committer_.Run([batch, database = database_, before = options_.before_commit] {
+    return CommitBatch(*database, *batch, before);
+  });
+}
+
+void LaneEngine::Publish(Batch& batch) {
+  Commits()->Add();
+  Changes()->Add(static_cast<double>(batch.changes));
+  for (CommitObserver* observer : observers_) observer->OnCommitted(batch);
+  for (Batch::Entry& entry : batch.entries) entry.operation->Done(std::move(entry.result));
+  for (const AccountId account : batch.accounts) Drive(account);
+  progress_.NotifyAll();
+}
+
+net::Task<absl::Status> LaneEngine::Between(
+    std::function<absl::Status(Database&, const Fence&)> work) {
+  Fence fence;
+  for (uint32_t i = 0; i < base::kLanes; ++i) {
+    if (lanes_[i].held) fence.push_back({i, lanes_[i].epoch, ++lanes_[i].batch});
+  }
+  co_return co_await committer_.Run([work = std::move(work), fence = std::move(fence),
+                                     database = database_] { return work(*database, fence); });
+}
+
+}  // namespace posthorn::store_service
