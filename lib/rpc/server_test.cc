@@ -156,6 +156,7 @@ net::Task<void> AskHealth(Client& client, std::string service, int status) {
 net::Task<void> WatchHealth(Server& server, std::unique_ptr<RawCall> call) {
   using Response = pub::health::HealthCheckResponse;
   pub::health::HealthCheckRequest request;
+  server.SetServing(false);
   EXPECT_EQ(co_await call->Write(request), absl::OkStatus());
   call->WritesDone();
   Response state;
