@@ -12,22 +12,27 @@ constexpr int kTries = 10;
 
 }  // namespace
 
-net::Task<absl::StatusOr<admin::v1::ChangeReply>> Editor::Run(std::unique_ptr<Edit> edit, Intent intent) {
+net::Task<absl::StatusOr<admin::v1::ChangeReply>> Editor::Run(std::unique_ptr<Edit> edit,
+                                                              Intent intent) {
   for (int i = 0; i < kTries; ++i) {
     CO_RETURN_IF_ERROR(co_await models_.Refresh());
     Workspace workspace(schema_, store_, models_.current());
     if (intent.expected_head != 0 && intent.expected_head != workspace.model().revision()) {
-      co_return base::Aborted(base::StrCat("the configuration is at revision ", workspace.model().revision(), ", not ",
+      co_return base::Aborted(base::StrCat("the configuration is at revision ",
+                                           workspace.model().revision(), ", not ",
                                            intent.expected_head));
     }
     CO_RETURN_IF_ERROR(co_await edit->Make(workspace));
     CO_RETURN_IF_ERROR(co_await workspace.Check());
     admin::v1::ChangeReply reply = workspace.Describe();
     if (intent.mode == Mode::kDryRun || workspace.edits().empty()) co_return reply;
-    const absl::StatusOr<uint64_t> revision = co_await store_.Commit(workspace.ToCommit(intent.author, intent.reason));
+    const absl::StatusOr<uint64_t> revision =
+        co_await store_.Commit(workspace.ToCommit(intent.author, intent.reason));
     if (absl::IsAborted(revision.status())) continue;
     if (!revision.ok()) co_return revision.status();
-    observe::Info("config.commit", {{"revision", *revision}, {"author", intent.author}, {"changes", workspace.edits().size()}});
+    observe::Info("config.commit", {{"revision", *revision},
+                                    {"author", intent.author},
+                                    {"changes", workspace.edits().size()}});
     // Failure to read it back does not undo it; the follower catches up.
     (void)co_await models_.Refresh();
     reply.set_revision(*revision);

@@ -1,6 +1,7 @@
 #pragma once
 
-// Commits edits: checked against the newest model, guarded by its revision, made again after a lost race.
+// Commits edits: checked against the newest model, guarded by its revision, made again after a lost
+// race.
 
 #include <string>
 
@@ -22,7 +23,8 @@ class Editor {
   Editor(const config::Schema& schema, ObjectStore& store, ModelCache& models)
       : schema_(schema), store_(store), models_(models) {}
 
-  // The differences; revision 0 when nothing changed or with kDryRun. kInvalidArgument: every violation as a line.
+  // The differences; revision 0 when nothing changed or with kDryRun. kInvalidArgument: every
+  // violation as a line.
   net::Task<absl::StatusOr<admin::v1::ChangeReply>> Run(std::unique_ptr<Edit> edit, Intent intent);
 
  private:

@@ -19,8 +19,8 @@ namespace pb = google::protobuf;
 using StoredPtr = std::shared_ptr<const StoredObject>;
 
 // A copy of what is stored, or a new object with its defaults and name.
-std::shared_ptr<pb::Message> Draft(const config::Schema& schema, const config::Kind& kind, const StoredPtr& before,
-                                   const std::string& name) {
+std::shared_ptr<pb::Message> Draft(const config::Schema& schema, const config::Kind& kind,
+                                   const StoredPtr& before, const std::string& name) {
   std::shared_ptr<pb::Message> draft = schema.New(kind);
   if (before != nullptr) {
     draft->CopyFrom(*before->value);
@@ -33,7 +33,9 @@ std::shared_ptr<pb::Message> Draft(const config::Schema& schema, const config::K
 
 absl::Status Assign(const config::Kind& kind, pb::Message& object, std::string_view text) {
   const std::optional<config::Assignment> assignment = config::ParseAssignment(text);
-  if (!assignment) return base::Invalid(base::StrCat("expected field=value, field+=value or field-=value, not \"", text, "\""));
+  if (!assignment)
+    return base::Invalid(
+        base::StrCat("expected field=value, field+=value or field-=value, not \"", text, "\""));
   ASSIGN_OR_RETURN(const pb::FieldDescriptor* field, config::FieldOf(kind, assignment->field));
   absl::Status status;
   switch (assignment->operation) {
@@ -56,7 +58,8 @@ class PutEdit : public Edit {
 
   net::Task<absl::Status> Make(Workspace& workspace) override {
     CO_ASSIGN_OR_RETURN(const config::Kind* kind, workspace.schema().Lookup(request_.kind()));
-    CO_ASSIGN_OR_RETURN(const std::string name, NormalName(workspace.schema(), *kind, request_.name()));
+    CO_ASSIGN_OR_RETURN(const std::string name,
+                        NormalName(workspace.schema(), *kind, request_.name()));
     CO_ASSIGN_OR_RETURN(StoredPtr before, co_await workspace.Stored(*kind, name));
     CO_RETURN_IF_ERROR(CheckMode(*kind, name, before));
     const std::shared_ptr<pb::Message> after = Draft(workspace.schema(), *kind, before, name);
@@ -72,12 +75,14 @@ class PutEdit : public Edit {
   }
 
  private:
-  absl::Status CheckMode(const config::Kind& kind, const std::string& name, const StoredPtr& before) const {
+  absl::Status CheckMode(const config::Kind& kind, const std::string& name,
+                         const StoredPtr& before) const {
     const std::string what = base::StrCat(kind.word, " \"", name, "\"");
     if (request_.mode() == admin::v1::PutRequest::CREATE && before != nullptr && !kind.singleton) {
       return base::Exists(what + " exists already (use set)");
     }
-    if (request_.mode() == admin::v1::PutRequest::CHANGE && before == nullptr) return base::NotFound("no " + what);
+    if (request_.mode() == admin::v1::PutRequest::CHANGE && before == nullptr)
+      return base::NotFound("no " + what);
     const uint64_t expected = request_.expected_revision();
     if (expected != 0 && (before == nullptr || before->revision != expected)) {
       return base::Aborted(base::StrCat(what, " was changed by somebody else meanwhile"));
@@ -92,9 +97,11 @@ class DeleteEdit : public Edit {
   explicit DeleteEdit(admin::v1::DeleteRequest request) : request_(std::move(request)) {}
   net::Task<absl::Status> Make(Workspace& workspace) override {
     CO_ASSIGN_OR_RETURN(const config::Kind* kind, workspace.schema().Lookup(request_.kind()));
-    CO_ASSIGN_OR_RETURN(const std::string name, NormalName(workspace.schema(), *kind, request_.name()));
+    CO_ASSIGN_OR_RETURN(const std::string name,
+                        NormalName(workspace.schema(), *kind, request_.name()));
     CO_ASSIGN_OR_RETURN(StoredPtr before, co_await workspace.Stored(*kind, name));
-    if (before == nullptr) co_return base::NotFound(base::StrCat("no ", kind->word, " \"", name, "\""));
+    if (before == nullptr)
+      co_return base::NotFound(base::StrCat("no ", kind->word, " \"", name, "\""));
     workspace.Remove(std::move(before));
     co_return absl::OkStatus();
   }
@@ -115,11 +122,14 @@ class ApplyEdit : public Edit {
     for (const config::Document& document : documents) {
       const std::string where = base::StrCat(document.line, ":", document.column, ": ");
       if (!named[document.kind].insert(document.name).second) {
-        wrong.push_back(base::StrCat(where, document.kind->word, " \"", document.name, "\" is there twice"));
+        wrong.push_back(
+            base::StrCat(where, document.kind->word, " \"", document.name, "\" is there twice"));
         continue;
       }
-      CO_ASSIGN_OR_RETURN(StoredPtr before, co_await workspace.Stored(*document.kind, document.name));
-      const std::shared_ptr<pb::Message> after = Draft(workspace.schema(), *document.kind, before, document.name);
+      CO_ASSIGN_OR_RETURN(StoredPtr before,
+                          co_await workspace.Stored(*document.kind, document.name));
+      const std::shared_ptr<pb::Message> after =
+          Draft(workspace.schema(), *document.kind, before, document.name);
       const absl::Status filled = config::Fill(document, *after);
       if (!filled.ok()) wrong.emplace_back(base::Message(filled));
       config::RestoreMasked(*after, before ? before->value.get() : nullptr);
@@ -131,8 +141,8 @@ class ApplyEdit : public Edit {
   }
 
  private:
-  static net::Task<absl::Status> Prune(Workspace& workspace,
-                                       const std::map<const config::Kind*, std::set<std::string>>& named) {
+  static net::Task<absl::Status> Prune(
+      Workspace& workspace, const std::map<const config::Kind*, std::set<std::string>>& named) {
     for (const auto& [kind, names] : named) {
       if (kind->singleton) continue;
       CO_ASSIGN_OR_RETURN(const std::vector<std::string> all, co_await workspace.Names(*kind, ""));
@@ -152,20 +162,23 @@ class RollbackEdit : public Edit {
   RollbackEdit(ObjectStore& store, uint64_t to) : store_(store), to_(to) {}
 
   net::Task<absl::Status> Make(Workspace& workspace) override {
-    CO_ASSIGN_OR_RETURN(const std::vector<Span> spans,
-                        co_await ReadSpans(store_, workspace.schema(), to_, workspace.model().revision()));
+    CO_ASSIGN_OR_RETURN(
+        const std::vector<Span> spans,
+        co_await ReadSpans(store_, workspace.schema(), to_, workspace.model().revision()));
     for (const Span& span : spans) {
       CO_ASSIGN_OR_RETURN(StoredPtr now, co_await workspace.Stored(*span.kind, span.name));
       if (span.before == nullptr && now != nullptr && now->revision != 0) {
         if (span.kind->singleton) {
-          workspace.Put(*span.kind, span.name, now, Draft(workspace.schema(), *span.kind, nullptr, span.name));
+          workspace.Put(*span.kind, span.name, now,
+                        Draft(workspace.schema(), *span.kind, nullptr, span.name));
         } else {
           workspace.Remove(std::move(now));
         }
       }
       if (span.before == nullptr) continue;
       if (now == nullptr && HasWriteOnly(*span.kind)) {
-        workspace.Warn(base::StrCat(span.kind->word, " \"", span.name, "\" comes back without its password: set a new one"));
+        workspace.Warn(base::StrCat(span.kind->word, " \"", span.name,
+                                    "\" comes back without its password: set a new one"));
       }
       workspace.Put(*span.kind, span.name, std::move(now), span.before);
     }
@@ -202,21 +215,32 @@ class ObjectsEdit : public Edit {
 
 }  // namespace
 
-absl::StatusOr<std::string> NormalName(const config::Schema& schema, const config::Kind& kind, std::string_view name) {
+absl::StatusOr<std::string> NormalName(const config::Schema& schema, const config::Kind& kind,
+                                       std::string_view name) {
   if (kind.key == nullptr) {
     if (name.empty() || name == config::kDefaultName) return std::string(config::kDefaultName);
-    return base::NotFound(base::StrCat("there is one ", kind.word, ", called \"", config::kDefaultName, "\""));
+    return base::NotFound(
+        base::StrCat("there is one ", kind.word, ", called \"", config::kDefaultName, "\""));
   }
   if (name.empty()) return base::Invalid(base::StrCat("expected the name of a ", kind.word));
   const std::unique_ptr<pb::Message> probe = schema.New(kind);
-  RETURN_IF_ERROR(base::Annotate(config::SetText(*probe, *kind.key, name), base::StrCat(kind.word, " \"", name, "\"")));
+  RETURN_IF_ERROR(base::Annotate(config::SetText(*probe, *kind.key, name),
+                                 base::StrCat(kind.word, " \"", name, "\"")));
   return config::NameOf(kind, *probe);
 }
 
-std::unique_ptr<Edit> NewPut(admin::v1::PutRequest request) { return std::make_unique<PutEdit>(std::move(request)); }
-std::unique_ptr<Edit> NewDelete(admin::v1::DeleteRequest request) { return std::make_unique<DeleteEdit>(std::move(request)); }
-std::unique_ptr<Edit> NewApply(admin::v1::ApplyRequest request) { return std::make_unique<ApplyEdit>(std::move(request)); }
-std::unique_ptr<Edit> NewRollback(ObjectStore& store, uint64_t to) { return std::make_unique<RollbackEdit>(store, to); }
+std::unique_ptr<Edit> NewPut(admin::v1::PutRequest request) {
+  return std::make_unique<PutEdit>(std::move(request));
+}
+std::unique_ptr<Edit> NewDelete(admin::v1::DeleteRequest request) {
+  return std::make_unique<DeleteEdit>(std::move(request));
+}
+std::unique_ptr<Edit> NewApply(admin::v1::ApplyRequest request) {
+  return std::make_unique<ApplyEdit>(std::move(request));
+}
+std::unique_ptr<Edit> NewRollback(ObjectStore& store, uint64_t to) {
+  return std::make_unique<RollbackEdit>(store, to);
+}
 std::unique_ptr<Edit> NewObjects(std::vector<Workspace::MessagePtr> objects) {
   return std::make_unique<ObjectsEdit>(std::move(objects));
 }

@@ -8,7 +8,8 @@
 namespace posthorn::admin_service {
 
 // The form of `name` under which an object of `kind` is stored.
-absl::StatusOr<std::string> NormalName(const config::Schema& schema, const config::Kind& kind, std::string_view name);
+absl::StatusOr<std::string> NormalName(const config::Schema& schema, const config::Kind& kind,
+                                       std::string_view name);
 
 class Edit {
  public:
@@ -23,6 +24,7 @@ std::unique_ptr<Edit> NewApply(admin::v1::ApplyRequest request);
 // Back to revision `to`; `store` is asked for the revisions since.
 std::unique_ptr<Edit> NewRollback(ObjectStore& store, uint64_t to);
 // Puts whole objects (first start).
-std::unique_ptr<Edit> NewObjects(std::vector<std::shared_ptr<const google::protobuf::Message>> objects);
+std::unique_ptr<Edit> NewObjects(
+    std::vector<std::shared_ptr<const google::protobuf::Message>> objects);
 
 }  // namespace posthorn::admin_service

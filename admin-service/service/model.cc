@@ -11,13 +11,15 @@ const StoredObject* Model::Find(const config::Kind& kind, const std::string& nam
   return found == objects_.end() ? nullptr : &found->second;
 }
 
-std::shared_ptr<const StoredObject> Decode(const config::Schema& schema, const store::v1::Object& object) {
+std::shared_ptr<const StoredObject> Decode(const config::Schema& schema,
+                                           const store::v1::Object& object) {
   const config::Kind* kind = schema.Find(object.kind());
   if (kind == nullptr) return nullptr;
   std::shared_ptr<google::protobuf::Message> value = schema.New(*kind);
   if (!value->ParseFromString(object.data())) return nullptr;
   config::ApplyDefaults(*value, config::Profile::kModern, config::Age::kStored);
-  return std::make_shared<StoredObject>(StoredObject{kind, object.name(), object.revision(), std::move(value)});
+  return std::make_shared<StoredObject>(
+      StoredObject{kind, object.name(), object.revision(), std::move(value)});
 }
 
 ModelCache::ModelCache(net::Loop& loop, const config::Schema& schema, ObjectStore& store)
@@ -75,7 +77,8 @@ net::Task<absl::StatusOr<bool>> ModelCache::LoadKind(const config::Kind& kind, M
     if (model.revision_ != 0 && reply.revision() != model.revision_) co_return false;
     model.revision_ = reply.revision();
     for (const store::v1::Object& object : reply.objects()) {
-      if (const auto decoded = Decode(schema_, object)) model.objects_[{kind.word, decoded->name}] = *decoded;
+      if (const auto decoded = Decode(schema_, object))
+        model.objects_[{kind.word, decoded->name}] = *decoded;
       request.set_after(object.name());
     }
     more = reply.more() && reply.objects_size() > 0;

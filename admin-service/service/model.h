@@ -1,6 +1,7 @@
 #pragma once
 
-// All objects that are not in the directory, at one revision: what snapshots are made of and references point to.
+// All objects that are not in the directory, at one revision: what snapshots are made of and
+// references point to.
 
 #include <google/protobuf/message.h>
 
@@ -39,8 +40,10 @@ class Model {
   std::map<Key, StoredObject> objects_;
 };
 
-// The object as this release sees it: defaults for fields that came later; null for kinds it does not know.
-std::shared_ptr<const StoredObject> Decode(const config::Schema& schema, const store::v1::Object& object);
+// The object as this release sees it: defaults for fields that came later; null for kinds it does
+// not know.
+std::shared_ptr<const StoredObject> Decode(const config::Schema& schema,
+                                           const store::v1::Object& object);
 
 // Follows the store's head. On one loop.
 class ModelCache {

@@ -17,27 +17,32 @@ class RemoteObjectStore : public ObjectStore {
 
   net::Task<absl::StatusOr<uint64_t>> Head() override {
     CO_ASSIGN_OR_RETURN(const store::v1::HeadReply reply,
-                        co_await client_.Call(rpc::store::kObjectsHead, Limit(kReadLimit), store::v1::HeadRequest()));
+                        co_await client_.Call(rpc::store::kObjectsHead, Limit(kReadLimit),
+                                              store::v1::HeadRequest()));
     co_return reply.revision();
   }
-  net::Task<absl::StatusOr<store::v1::ListObjectsReply>> List(store::v1::ListObjectsRequest request) override {
+  net::Task<absl::StatusOr<store::v1::ListObjectsReply>> List(
+      store::v1::ListObjectsRequest request) override {
     return client_.Call(rpc::store::kObjectsList, Limit(kReadLimit), std::move(request));
   }
   net::Task<absl::StatusOr<uint64_t>> Commit(store::v1::CommitRequest request) override {
-    CO_ASSIGN_OR_RETURN(const store::v1::CommitReply reply,
-                        co_await client_.Call(rpc::store::kObjectsCommit, Limit(kCommitLimit), std::move(request)));
+    CO_ASSIGN_OR_RETURN(
+        const store::v1::CommitReply reply,
+        co_await client_.Call(rpc::store::kObjectsCommit, Limit(kCommitLimit), std::move(request)));
     co_return reply.revision();
   }
-  net::Task<absl::StatusOr<store::v1::HistoryReply>> History(store::v1::HistoryRequest request) override {
+  net::Task<absl::StatusOr<store::v1::HistoryReply>> History(
+      store::v1::HistoryRequest request) override {
     return client_.Call(rpc::store::kObjectsHistory, Limit(kReadLimit), std::move(request));
   }
-  net::Task<absl::StatusOr<bool>> CheckAdministrator(std::string name, std::string password) override {
+  net::Task<absl::StatusOr<bool>> CheckAdministrator(std::string name,
+                                                     std::string password) override {
     store::v1::CheckAdministratorRequest request;
     request.set_name(std::move(name));
     request.set_password(std::move(password));
-    CO_ASSIGN_OR_RETURN(
-        const store::v1::CheckAdministratorReply reply,
-        co_await client_.Call(rpc::store::kObjectsCheckAdministrator, Limit(kReadLimit), std::move(request)));
+    CO_ASSIGN_OR_RETURN(const store::v1::CheckAdministratorReply reply,
+                        co_await client_.Call(rpc::store::kObjectsCheckAdministrator,
+                                              Limit(kReadLimit), std::move(request)));
     co_return reply.ok();
   }
 

@@ -20,11 +20,14 @@ class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
   virtual net::Task<absl::StatusOr<uint64_t>> Head() = 0;
-  virtual net::Task<absl::StatusOr<store::v1::ListObjectsReply>> List(store::v1::ListObjectsRequest request) = 0;
+  virtual net::Task<absl::StatusOr<store::v1::ListObjectsReply>> List(
+      store::v1::ListObjectsRequest request) = 0;
   // kAborted: the head moved. kAlreadyExists: an address is taken.
   virtual net::Task<absl::StatusOr<uint64_t>> Commit(store::v1::CommitRequest request) = 0;
-  virtual net::Task<absl::StatusOr<store::v1::HistoryReply>> History(store::v1::HistoryRequest request) = 0;
-  virtual net::Task<absl::StatusOr<bool>> CheckAdministrator(std::string name, std::string password) = 0;
+  virtual net::Task<absl::StatusOr<store::v1::HistoryReply>> History(
+      store::v1::HistoryRequest request) = 0;
+  virtual net::Task<absl::StatusOr<bool>> CheckAdministrator(std::string name,
+                                                             std::string password) = 0;
 };
 
 // The store behind `client`, which must outlive it.

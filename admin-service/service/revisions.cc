@@ -16,7 +16,8 @@ struct Ends {
 };
 using Key = std::pair<std::string, std::string>;
 
-std::shared_ptr<const google::protobuf::Message> Decode(const config::Schema& schema, const config::Kind& kind,
+std::shared_ptr<const google::protobuf::Message> Decode(const config::Schema& schema,
+                                                        const config::Kind& kind,
                                                         const std::optional<std::string>& data) {
   if (!data) return nullptr;
   std::shared_ptr<google::protobuf::Message> value = schema.New(kind);
@@ -25,21 +26,25 @@ std::shared_ptr<const google::protobuf::Message> Decode(const config::Schema& sc
   return value;
 }
 
-// Newest first, so the first sight of an object is its state at the end, the last that at the beginning.
+// Newest first, so the first sight of an object is its state at the end, the last that at the
+// beginning.
 void Gather(const store::v1::Revision& revision, std::map<Key, Ends>& ends) {
   for (const store::v1::RevisionChange& change : revision.changes()) {
     const auto [at, first] = ends.try_emplace({change.kind(), change.name()});
     if (first && change.has_after()) at->second.after = change.after();
-    at->second.before = change.has_before() ? std::optional<std::string>(change.before()) : std::nullopt;
+    at->second.before =
+        change.has_before() ? std::optional<std::string>(change.before()) : std::nullopt;
   }
 }
 
 }  // namespace
 
-net::Task<absl::StatusOr<std::vector<Span>>> ReadSpans(ObjectStore& store, const config::Schema& schema, uint64_t from,
+net::Task<absl::StatusOr<std::vector<Span>>> ReadSpans(ObjectStore& store,
+                                                       const config::Schema& schema, uint64_t from,
                                                        uint64_t to) {
   CO_ASSIGN_OR_RETURN(const uint64_t head, co_await store.Head());
-  if (from > to || to > head) co_return base::NotFound(base::StrCat("revisions go from 1 to ", head));
+  if (from > to || to > head)
+    co_return base::NotFound(base::StrCat("revisions go from 1 to ", head));
   std::map<Key, Ends> ends;
   store::v1::HistoryRequest request;
   request.set_before(to + 1);
@@ -58,7 +63,8 @@ net::Task<absl::StatusOr<std::vector<Span>>> ReadSpans(ObjectStore& store, const
   for (const auto& [key, both] : ends) {
     const config::Kind* kind = schema.Find(key.first);
     if (kind == nullptr || both.before == both.after) continue;
-    spans.push_back({kind, key.second, Decode(schema, *kind, both.before), Decode(schema, *kind, both.after)});
+    spans.push_back(
+        {kind, key.second, Decode(schema, *kind, both.before), Decode(schema, *kind, both.after)});
   }
   co_return spans;
 }
@@ -66,7 +72,8 @@ net::Task<absl::StatusOr<std::vector<Span>>> ReadSpans(ObjectStore& store, const
 admin::v1::ChangeReply DescribeSpans(const std::vector<Span>& spans) {
   admin::v1::ChangeReply reply;
   for (const Span& span : spans) {
-    const auto add = [&](const std::string& field, const std::string& before, const std::string& after) {
+    const auto add = [&](const std::string& field, const std::string& before,
+                         const std::string& after) {
       admin::v1::Difference* out = reply.add_differences();
       out->set_kind(span.kind->word);
       out->set_name(span.name);
@@ -77,7 +84,8 @@ admin::v1::ChangeReply DescribeSpans(const std::vector<Span>& spans) {
     if (span.before == nullptr) add("", "", span.name);
     if (span.after == nullptr) add("", span.name, "");
     if (span.after == nullptr) continue;
-    for (const config::FieldDifference& difference : config::Compare(span.before.get(), span.after.get())) {
+    for (const config::FieldDifference& difference :
+         config::Compare(span.before.get(), span.after.get())) {
       add(difference.field, difference.before, difference.after);
     }
   }

@@ -12,7 +12,8 @@
 
 namespace posthorn::admin_service {
 
-// One object at both ends; null: it did not exist there. Objects that are equal at both ends are left out.
+// One object at both ends; null: it did not exist there. Objects that are equal at both ends are
+// left out.
 struct Span {
   const config::Kind* kind = nullptr;
   std::string name;
@@ -21,7 +22,8 @@ struct Span {
 };
 
 // `from` < `to`; kNotFound when either is no revision of this installation.
-net::Task<absl::StatusOr<std::vector<Span>>> ReadSpans(ObjectStore& store, const config::Schema& schema, uint64_t from,
+net::Task<absl::StatusOr<std::vector<Span>>> ReadSpans(ObjectStore& store,
+                                                       const config::Schema& schema, uint64_t from,
                                                        uint64_t to);
 admin::v1::ChangeReply DescribeSpans(const std::vector<Span>& spans);
 admin::v1::HistoryReply DescribeHistory(const store::v1::HistoryReply& history);

@@ -10,6 +10,7 @@
 namespace posthorn::admin_service {
 
 // Adds what is wrong with `edit` to `wrong`; an error when the store could not be asked.
-net::Task<absl::Status> CheckKindRules(Workspace& workspace, const Workspace::Edit& edit, std::vector<std::string>& wrong);
+net::Task<absl::Status> CheckKindRules(Workspace& workspace, const Workspace::Edit& edit,
+                                       std::vector<std::string>& wrong);
 
 }  // namespace posthorn::admin_service

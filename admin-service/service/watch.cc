@@ -14,7 +14,8 @@ constexpr std::chrono::milliseconds kHeartbeat{2000};
 }  // namespace
 
 bool Audience::Hears(const config::Kind& kind) const {
-  return !kind.directory && std::find(kind.audience.begin(), kind.audience.end(), process_) != kind.audience.end();
+  return !kind.directory &&
+         std::find(kind.audience.begin(), kind.audience.end(), process_) != kind.audience.end();
 }
 
 admin::v1::WatchReply Audience::Next(const Model& model, uint64_t known_revision) {
@@ -51,10 +52,12 @@ net::Task<absl::Status> WatchService::Watch(rpc::ServerCall& call) {
   if (!asked) co_return base::Invalid("expected a WatchRequest");
   // Secrets are only for those whose business they are.
   if (request.process() != call.context().role) {
-    co_return base::Denied(base::StrCat("\"", call.context().role, "\" may not watch as \"", request.process(), "\""));
+    co_return base::Denied(
+        base::StrCat("\"", call.context().role, "\" may not watch as \"", request.process(), "\""));
   }
   const auto watcher = watchers_.insert(
-      watchers_.end(), Watcher{request.process(), request.instance(), request.health(), request.version(), 0});
+      watchers_.end(),
+      Watcher{request.process(), request.instance(), request.health(), request.version(), 0});
   observe::Info("watch.begin", {{"process", watcher->process}, {"instance", watcher->instance}});
   const absl::Status status = co_await Feed(call, *watcher, request.known_revision());
   observe::Info("watch.end", {{"process", watcher->process}, {"instance", watcher->instance}});
@@ -62,12 +65,14 @@ net::Task<absl::Status> WatchService::Watch(rpc::ServerCall& call) {
   co_return status;
 }
 
-net::Task<absl::Status> WatchService::Feed(rpc::ServerCall& call, Watcher& watcher, uint64_t known) {
+net::Task<absl::Status> WatchService::Feed(rpc::ServerCall& call, Watcher& watcher,
+                                           uint64_t known) {
   Audience audience(watcher.process);
   bool first = true;
   while (!call.cancelled()) {
     const std::shared_ptr<const Model> model = models_.current();
-    // Before the first read of the store there is nothing to say: defaults would look like a configuration.
+    // Before the first read of the store there is nothing to say: defaults would look like a
+    // configuration.
     if (model->revision() != 0 && (first || model->revision() != watcher.revision)) {
       CO_RETURN_IF_ERROR(co_await call.Write(audience.Next(*model, known)));
       watcher.revision = model->revision();

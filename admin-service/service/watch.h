@@ -19,7 +19,8 @@ namespace posthorn::admin_service {
 class Audience {
  public:
   explicit Audience(std::string process) : process_(std::move(process)) {}
-  // What must be sent so that the process has `model`. The first is full, unless it has that revision already.
+  // What must be sent so that the process has `model`. The first is full, unless it has that
+  // revision already.
   admin::v1::WatchReply Next(const Model& model, uint64_t known_revision);
 
  private:

@@ -25,10 +25,12 @@ bool RefersTo(const config::Kind& kind, const config::Kind& target, const config
 
 }  // namespace
 
-Workspace::Workspace(const config::Schema& schema, ObjectStore& store, std::shared_ptr<const Model> model)
+Workspace::Workspace(const config::Schema& schema, ObjectStore& store,
+                     std::shared_ptr<const Model> model)
     : schema_(schema), store_(store), model_(std::move(model)) {}
 
-net::Task<absl::StatusOr<std::shared_ptr<const StoredObject>>> Workspace::Stored(const config::Kind& kind, std::string name) {
+net::Task<absl::StatusOr<std::shared_ptr<const StoredObject>>> Workspace::Stored(
+    const config::Kind& kind, std::string name) {
   if (!kind.directory) {
     const StoredObject* found = model_->Find(kind, name);
     co_return found == nullptr ? nullptr : std::make_shared<StoredObject>(*found);
@@ -39,23 +41,28 @@ net::Task<absl::StatusOr<std::shared_ptr<const StoredObject>>> Workspace::Stored
   request.set_kind(kind.full_name);
   request.set_name(name);
   request.set_limit(1);
-  CO_ASSIGN_OR_RETURN(const store::v1::ListObjectsReply reply, co_await store_.List(std::move(request)));
+  CO_ASSIGN_OR_RETURN(const store::v1::ListObjectsReply reply,
+                      co_await store_.List(std::move(request)));
   std::shared_ptr<const StoredObject> object;
   if (reply.objects_size() > 0) object = Decode(schema_, reply.objects(0));
   read_[key] = object;
   co_return object;
 }
 
-net::Task<absl::StatusOr<Workspace::MessagePtr>> Workspace::After(const config::Kind& kind, std::string name) {
-  if (const auto edit = edits_.find({kind.word, name}); edit != edits_.end()) co_return edit->second.after;
+net::Task<absl::StatusOr<Workspace::MessagePtr>> Workspace::After(const config::Kind& kind,
+                                                                  std::string name) {
+  if (const auto edit = edits_.find({kind.word, name}); edit != edits_.end())
+    co_return edit->second.after;
   for (const auto& [key, edit] : edits_) {
     if (edit.kind == &kind && edit.renamed_from == name) co_return MessagePtr();
   }
-  CO_ASSIGN_OR_RETURN(const std::shared_ptr<const StoredObject> stored, co_await Stored(kind, std::move(name)));
+  CO_ASSIGN_OR_RETURN(const std::shared_ptr<const StoredObject> stored,
+                      co_await Stored(kind, std::move(name)));
   co_return stored == nullptr ? nullptr : stored->value;
 }
 
-net::Task<absl::StatusOr<std::vector<std::string>>> Workspace::Names(const config::Kind& kind, std::string suffix) {
+net::Task<absl::StatusOr<std::vector<std::string>>> Workspace::Names(const config::Kind& kind,
+                                                                     std::string suffix) {
   std::vector<std::string> names;
   store::v1::ListObjectsRequest request;
   request.set_kind(kind.full_name);
@@ -69,7 +76,8 @@ net::Task<absl::StatusOr<std::vector<std::string>>> Workspace::Names(const confi
   co_return names;
 }
 
-std::vector<std::pair<std::string, Workspace::MessagePtr>> Workspace::AllAfter(const config::Kind& kind) const {
+std::vector<std::pair<std::string, Workspace::MessagePtr>> Workspace::AllAfter(
+    const config::Kind& kind) const {
   std::map<std::string, MessagePtr> all;
   for (const auto& [key, object] : model_->objects()) {
     if (object.kind == &kind) all[object.name] = object.value;
@@ -83,8 +91,8 @@ std::vector<std::pair<std::string, Workspace::MessagePtr>> Workspace::AllAfter(c
   return {all.begin(), all.end()};
 }
 
-void Workspace::Put(const config::Kind& kind, const std::string& name, std::shared_ptr<const StoredObject> before,
-                    MessagePtr after) {
+void Workspace::Put(const config::Kind& kind, const std::string& name,
+                    std::shared_ptr<const StoredObject> before, MessagePtr after) {
   Edit edit{&kind, config::NameOf(kind, *after), std::move(before), std::move(after), ""};
   if (edit.before != nullptr && edit.name != name) edit.renamed_from = name;
   edits_[{kind.word, edit.name}] = std::move(edit);
@@ -117,7 +125,8 @@ net::Task<absl::Status> Workspace::Check() {
       CO_RETURN_IF_ERROR(co_await CheckReferences(edit, wrong));
     }
     const bool gone = edit.after == nullptr || !edit.renamed_from.empty();
-    if (gone && edit.before != nullptr) CO_RETURN_IF_ERROR(co_await CheckUsers(*edit.kind, edit.before->name, wrong));
+    if (gone && edit.before != nullptr)
+      CO_RETURN_IF_ERROR(co_await CheckUsers(*edit.kind, edit.before->name, wrong));
     CO_RETURN_IF_ERROR(co_await CheckKindRules(*this, edit, wrong));
   }
   std::sort(wrong.begin(), wrong.end());
@@ -126,19 +135,21 @@ net::Task<absl::Status> Workspace::Check() {
   co_return absl::OkStatus();
 }
 
-net::Task<absl::Status> Workspace::CheckReferences(const Edit& edit, std::vector<std::string>& wrong) {
+net::Task<absl::Status> Workspace::CheckReferences(const Edit& edit,
+                                                   std::vector<std::string>& wrong) {
   for (const config::Reference& reference : config::ReferencesOf(schema_, *edit.after)) {
     const config::Kind& kind = *schema_.Find(reference.kind);
     CO_ASSIGN_OR_RETURN(const MessagePtr target, co_await After(kind, reference.name));
     if (target == nullptr) {
-      wrong.push_back(base::StrCat(edit.name, ": ", edit.kind->word, ".", reference.field, ": no ", kind.word, " \"",
-                                   reference.name, "\""));
+      wrong.push_back(base::StrCat(edit.name, ": ", edit.kind->word, ".", reference.field, ": no ",
+                                   kind.word, " \"", reference.name, "\""));
     }
   }
   co_return absl::OkStatus();
 }
 
-net::Task<absl::Status> Workspace::CheckUsers(const config::Kind& kind, std::string name, std::vector<std::string>& wrong) {
+net::Task<absl::Status> Workspace::CheckUsers(const config::Kind& kind, std::string name,
+                                              std::vector<std::string>& wrong) {
   for (const config::Kind& user : schema_.kinds()) {
     if (!RefersTo(user, kind, schema_)) continue;
     std::vector<std::string> names;
@@ -152,9 +163,11 @@ net::Task<absl::Status> Workspace::CheckUsers(const config::Kind& kind, std::str
     }
     for (const std::string& user_name : names) {
       CO_ASSIGN_OR_RETURN(const MessagePtr object, co_await After(user, user_name));
-      for (const config::Reference& reference : object ? config::ReferencesOf(schema_, *object) : std::vector<config::Reference>()) {
+      for (const config::Reference& reference :
+           object ? config::ReferencesOf(schema_, *object) : std::vector<config::Reference>()) {
         if (reference.kind != kind.full_name || reference.name != name) continue;
-        wrong.push_back(base::StrCat(kind.word, " \"", name, "\" is still used by ", user.word, " \"", user_name, "\""));
+        wrong.push_back(base::StrCat(kind.word, " \"", name, "\" is still used by ", user.word,
+                                     " \"", user_name, "\""));
       }
     }
   }
@@ -168,8 +181,8 @@ void Workspace::CheckUnique(const Edit& edit, std::vector<std::string>& wrong) c
     if (!config::RulesOf(field).unique() || text.empty()) continue;
     for (const auto& [name, other] : AllAfter(*edit.kind)) {
       if (name == edit.name || config::ToText(*other, field) != text) continue;
-      wrong.push_back(base::StrCat(edit.name, ": ", edit.kind->word, ".", field.name(), ": \"", text, "\" is taken by \"",
-                                   name, "\""));
+      wrong.push_back(base::StrCat(edit.name, ": ", edit.kind->word, ".", field.name(), ": \"",
+                                   text, "\" is taken by \"", name, "\""));
     }
   }
 }
@@ -177,7 +190,8 @@ void Workspace::CheckUnique(const Edit& edit, std::vector<std::string>& wrong) c
 admin::v1::ChangeReply Workspace::Describe() const {
   admin::v1::ChangeReply reply;
   for (const auto& [key, edit] : edits_) {
-    const auto add = [&](const std::string& field, const std::string& before, const std::string& after) {
+    const auto add = [&](const std::string& field, const std::string& before,
+                         const std::string& after) {
       admin::v1::Difference* out = reply.add_differences();
       out->set_kind(edit.kind->word);
       out->set_name(edit.name);
@@ -197,7 +211,8 @@ admin::v1::ChangeReply Workspace::Describe() const {
   return reply;
 }
 
-store::v1::CommitRequest Workspace::ToCommit(const std::string& author, const std::string& reason) const {
+store::v1::CommitRequest Workspace::ToCommit(const std::string& author,
+                                             const std::string& reason) const {
   store::v1::CommitRequest request;
   request.set_expected_head(model_->revision());
   request.set_author(author);

@@ -89,6 +89,7 @@ TEST(NormalForm, FoldsCaseAndComposes) {
             "xn--bcher-kva.example");
   EXPECT_EQ(NormalDomain("[IPv6:2001:DB8::1]"), "[ipv6:2001:db8::1]");
   EXPECT_EQ(NormalDomain(""), std::nullopt);
+  EXPECT_EQ(NormalDomain("a.."), std::nullopt);
   EXPECT_EQ(NormalDomain("\xFF.example"), std::nullopt);
   EXPECT_EQ(NormalAddress("\"Joe\"@Example.ORG"), "joe@example.org");
   EXPECT_EQ(NormalAddress("joe"), std::nullopt);

@@ -24,7 +24,6 @@ void DotDecoder::Emit(std::string_view bytes, std::vector<std::string_view>& out
 }
 
 void DotDecoder::Inspect(std::string_view text) {
-  line_ += text.size();
   if (!nul_) nul_ = text.find('\0') != std::string_view::npos;
   if (!eight_bit_) eight_bit_ = !IsAscii(text);
 }
@@ -55,7 +54,7 @@ size_t DotDecoder::Text(std::string_view rest, std::vector<std::string_view>& ou
   const void* cr = std::memchr(rest.data(), '\r', lf_at);
   if (cr != nullptr) {
     const size_t at = static_cast<size_t>(static_cast<const char*>(cr) - rest.data());
-    Inspect(rest.substr(0, at));
+    line_ += at;
     if (at + 1 == lf_at && lf != nullptr) {  // the common case: a whole line
       Emit(rest.substr(0, lf_at + 1), out);
       EndLine();
@@ -66,7 +65,7 @@ size_t DotDecoder::Text(std::string_view rest, std::vector<std::string_view>& ou
     state_ = State::kCr;
     return at + 1;
   }
-  Inspect(rest.substr(0, lf_at));
+  line_ += lf_at;
   Emit(rest.substr(0, lf_at), out);
   state_ = State::kLine;
   if (lf == nullptr) return rest.size();
@@ -118,6 +117,7 @@ size_t DotDecoder::Decode(std::string_view chunk, std::vector<std::string_view>&
         break;
     }
   }
+  Inspect(chunk.substr(0, at));
   return at;
 }
 

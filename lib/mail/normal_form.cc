@@ -49,7 +49,7 @@ std::string NormalLocal(std::string_view local) {
 
 std::optional<std::string> NormalDomain(std::string_view domain) {
   if (domain.ends_with('.')) domain.remove_suffix(1);
-  if (domain.empty()) return {};
+  if (domain.empty() || domain.front() == '.' || domain.back() == '.') return {};
   if (IsAscii(domain)) return base::Lower(domain);
   if (domain.size() > 4 * kMaxDomain || !IsUtf8(domain)) return {};
   const std::string text(domain);

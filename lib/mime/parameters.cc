@@ -1,7 +1,6 @@
 #include "lib/mime/parameters.h"
 
 #include <algorithm>
-#include <map>
 
 #include "lib/base/strings.h"
 #include "lib/mime/charset.h"
@@ -167,15 +166,15 @@ bool ParameterReader::Next(RawParameter& parameter) {
 
 std::vector<Parameter> ReadParameters(ParameterReader& reader) {
   std::vector<std::pair<std::string, std::vector<Piece>>> found;
-  std::map<std::string, size_t> index;
   RawParameter raw;
   for (size_t count = 0; count < kMaxParameters && reader.Next(raw); ++count) {
     Piece piece;
     std::string name = TakeName(raw.name, piece);
     piece.value = std::move(raw.value);
-    const auto [at, fresh] = index.try_emplace(name, found.size());
-    if (fresh) found.emplace_back(std::move(name), std::vector<Piece>());
-    found[at->second].second.push_back(std::move(piece));
+    auto at = std::find_if(found.begin(), found.end(),
+                           [&name](const auto& entry) { return entry.first == name; });
+    if (at == found.end()) at = found.insert(at, std::pair(std::move(name), std::vector<Piece>()));
+    at->second.push_back(std::move(piece));
   }
   std::vector<Parameter> out;
   out.reserve(found.size());

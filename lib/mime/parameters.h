@@ -44,7 +44,7 @@ struct Parameter {
   std::string Utf8() const;  // the value in UTF-8; encoded words, though forbidden, are decoded
 };
 
-inline constexpr size_t kMaxParameters = 200;
+inline constexpr size_t kMaxParameters = 100;
 
 struct ContentType {
   std::string_view type;  // as written; empty when the field is no media type

@@ -15,15 +15,13 @@
 #include "lib/process/config_watch.h"
 #include "lib/process/event_shipper.h"
 #include "lib/process/service.h"
+#include "lib/process/version.h"
 
 namespace posthorn::observe {
 class HealthServer;
 }
 
 namespace posthorn::process {
-
-// The release, "0.1.0".
-std::string_view Version();
 
 class Life {
  public:

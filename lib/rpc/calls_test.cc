@@ -277,26 +277,27 @@ net::Task<void> ReadUntilUnavailable(std::unique_ptr<RawCall> call, std::shared_
   EXPECT_EQ(more.status().code(), absl::StatusCode::kUnavailable) << more.status();
   *waits = false;
 }
-net::Task<void> UntilSeen(Seen& seen) {
-  while (seen.arrived == 0) co_await seen.changed.Wait();
+// Until the handler has begun and the caller waits in Read.
+net::Task<void> UntilSeen(net::Loop& loop, Seen& seen, std::shared_ptr<bool> waits) {
+  while (seen.arrived == 0 || !*waits) co_await net::Sleep(loop, milliseconds(1));
 }
 net::Task<void> UntilFalse(net::Loop& loop, std::shared_ptr<bool> value) {
   while (*value) co_await net::Sleep(loop, milliseconds(1));
 }
 TEST_P(CallsTest, DestroyingTheClientEndsItsCalls) {
-  const auto waits = std::make_shared<bool>(true);
+  const auto waits = std::make_shared<bool>(false);
   OnLoop(
       [&] { loop().Spawn("test", ReadUntilUnavailable(Start(*client_, kHang.path, {}), waits)); });
-  Run(UntilSeen(seen_));
+  Run(UntilSeen(loop(), seen_, waits));
   client_.reset();
   Run(UntilFalse(loop(), waits));
 }
 
 TEST_P(CallsTest, AStoppingServerEndsItsCalls) {
-  const auto waits = std::make_shared<bool>(true);
+  const auto waits = std::make_shared<bool>(false);
   OnLoop(
       [&] { loop().Spawn("test", ReadUntilUnavailable(Start(*client_, kHang.path, {}), waits)); });
-  Run(UntilSeen(seen_));
+  Run(UntilSeen(loop(), seen_, waits));
   StopServer(milliseconds(10));
   Run(UntilFalse(loop(), waits));
 }

@@ -18,7 +18,8 @@ void ServerStream::Close(const absl::Status& status) {
   if (over_) return;
   over_ = true;
   deadlines_.Stop();
-  EndCalls(status);
+  // A stream that ends well may still have calls that nobody waits for.
+  EndCalls(status.ok() ? base::Error(absl::StatusCode::kCancelled, "the caller is gone") : status);
   if (!server_->closed) accepted_->call.Finish(ToGrpc(status), finished_.Arm(shared_from_this()));
 }
 

@@ -1,0 +1,119 @@
+#include "admin-service/service/admin.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "admin-service/service/bootstrap.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+#include "lib/observe/log.h"
+
+namespace posthorn::admin_service {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstPause{20};
+constexpr std::chrono::milliseconds kLongestPause{1000};
+// Another replica's commits are seen this late at most.
+constexpr std::chrono::milliseconds kFollow{1000};
+
+std::vector<std::string> OwnNames() {
+  char name[256] = "";
+  gethostname(name, sizeof(name) - 1);
+  std::vector<std::string> names;
+  if (name[0] != '\0') names.emplace_back(name);
+  if (names.empty() || names.front() != "localhost") names.emplace_back("localhost");
+  return names;
+}
+
+}  // namespace
+
+const std::vector<std::string>& WatchingProcesses() {
+  static const auto* const kProcesses =
+      new std::vector<std::string>{"delivery-queue", "imap-gateway", "pop3-gateway",
+                                   "smtp-gateway",   "spam-service", "store-service"};
+  return *kProcesses;
+}
+
+Admin::Admin(net::Loop& loop, const config::Schema& schema, ObjectStore& objects,
+             rpc::Client& store, rpc::Client& queue, Options options)
+    : loop_(loop),
+      options_(std::move(options)),
+      schema_(schema),
+      models_(loop, schema, objects),
+      authority_(schema, objects, models_, options_.key),
+      config_(schema, objects, models_, authority_),
+      operations_({loop, store, queue, WatchingProcesses(), options_.version}, config_, models_,
+                  authority_) {}
+
+void Admin::Register(rpc::Server& server) {
+  config_.Register(server, WatchingProcesses());
+  operations_.Register(server);
+  server.EnableReflection();
+}
+
+net::Task<absl::Status> Admin::Start() {
+  std::chrono::milliseconds pause = kFirstPause;
+  bool told = false;
+  while (!stopped_) {
+    absl::Status status = co_await models_.Refresh();
+    if (status.ok() && models_.current()->revision() == 0) status = co_await Bootstrap();
+    if (status.ok()) break;
+    // The store may be starting; anything else is worth a line.
+    if (!told && pause == kLongestPause)
+      observe::Warning("admin.waiting_for_store", {{"reason", base::Message(status)}});
+    told = told || pause == kLongestPause;
+    co_await net::Sleep(loop_, pause);
+    pause = std::min(pause * 2, kLongestPause);
+  }
+  loop_.Spawn("admin.follow", Follow());
+  co_return absl::OkStatus();
+}
+
+net::Task<absl::Status> Admin::Bootstrap() {
+  const std::string password = RandomPassword();
+  CO_ASSIGN_OR_RETURN(auto objects, FirstObjects(OwnNames(), password));
+  // Before the commit: a password that nobody was told would lock everybody out.
+  const bool kept = KeepPassword(password);
+  const auto done = co_await config_.editor().Run(NewObjects(std::move(objects)), {"posthorn", "first start"});
+  if (!done.ok()) {
+    if (kept) unlink(options_.password_file.c_str());
+    // What we would begin with must be valid: a fault of the program, not of its surroundings.
+    if (absl::IsInvalidArgument(done.status())) {
+      observe::Error("admin.bootstrap", {{"reason", base::Message(done.status())}});
+    }
+    co_return done.status();
+  }
+  observe::Info("admin.first_start", {{"administrator", "admin"}, {"password_file", options_.password_file}});
+  if (!kept) std::cout << "Administrator \"admin\" has the password " << password << std::endl;
+  co_return absl::OkStatus();
+}
+
+bool Admin::KeepPassword(const std::string& password) const {
+  if (options_.password_file.empty()) return false;
+  const int fd = open(options_.password_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const std::string line = password + "\n";
+  const bool written = fd >= 0 && write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  if (fd >= 0) close(fd);
+  if (!written) observe::Error("admin.password_file", {{"path", options_.password_file}});
+  return written;
+}
+
+net::Task<void> Admin::Follow() {
+  while (!stopped_) {
+    co_await net::Sleep(loop_, kFollow);
+    const bool was = models_.fresh();
+    const absl::Status status = co_await models_.Refresh();
+    if (was && !status.ok())
+      observe::Warning("admin.store_away", {{"reason", base::Message(status)}});
+  }
+}
+
+std::string Admin::Missing() const {
+  return models_.fresh() || models_.current()->revision() != 0 ? ""
+                                                               : "store-service does not answer";
+}
+
+}  // namespace posthorn::admin_service

@@ -1,0 +1,281 @@
+#include "admin-service/service/operations_service.h"
+
+#include <algorithm>
+#include <array>
+
+#include "admin-service/service/health_probe.h"
+#include "admin-service/service/register.h"
+#include "lib/base/clock.h"
+#include "lib/base/ids.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+#include "lib/rpc/methods/admin.h"
+#include "lib/rpc/methods/queue.h"
+#include "lib/rpc/methods/store.h"
+
+namespace posthorn::admin_service {
+namespace {
+
+constexpr std::chrono::milliseconds kAskLimit{5000};
+constexpr std::chrono::hours kCheckLimit{24};
+// A message that waits longer than this is worth an operator's look.
+constexpr uint64_t kOldEntrySeconds = 4 * 3600;
+
+rpc::CallOptions Limit(std::chrono::milliseconds limit) {
+  rpc::CallOptions options;
+  options.timeout = limit;
+  return options;
+}
+
+struct ActionName {
+  std::string_view word;
+  queue::v1::ActRequest::Action action;
+};
+constexpr std::array<ActionName, 5> kActions = {{{"retry", queue::v1::ActRequest::RETRY},
+                                                 {"hold", queue::v1::ActRequest::HOLD},
+                                                 {"release", queue::v1::ActRequest::RELEASE},
+                                                 {"remove", queue::v1::ActRequest::REMOVE},
+                                                 {"bounce", queue::v1::ActRequest::BOUNCE}}};
+
+std::string IdText(const std::string& bytes) {
+  const std::optional<base::MessageId> id = base::MessageId::FromBytes(bytes);
+  return id ? id->ToString() : base::Hex(bytes);
+}
+
+void AddLines(const queue::v1::QueuedMessage& message, admin::v1::QueueListReply& reply) {
+  for (const queue::v1::QueuedRecipient& recipient : message.recipients()) {
+    admin::v1::QueueLine* line = reply.add_lines();
+    line->set_message_id(IdText(message.message_id()));
+    line->set_sender(message.sender());
+    line->set_recipient(recipient.address());
+    line->set_received_ms(message.received_ms());
+    line->set_size(message.size());
+    line->set_state(message.held() ? "held" : recipient.state());
+    line->set_attempts(recipient.attempts());
+    line->set_next_attempt_ms(recipient.next_attempt_ms());
+    line->set_last_reply(recipient.last_reply());
+    line->set_subject(message.subject());
+  }
+}
+
+}  // namespace
+
+void OperationsService::Register(rpc::Server& server) {
+  ForOperators(server, rpc::admin::kOperationsLogin, this, &OperationsService::Login);
+  ForOperators(server, rpc::admin::kOperationsStatus, this, &OperationsService::Status);
+  ForOperators(server, rpc::admin::kOperationsTrace, this, &OperationsService::Trace);
+  ForOperators(server, rpc::admin::kOperationsQueueList, this, &OperationsService::QueueList);
+  ForOperators(server, rpc::admin::kOperationsQueueAct, this, &OperationsService::QueueAct);
+  ForOperators(server, rpc::admin::kOperationsSetPassword, this, &OperationsService::SetPassword);
+  server.HandleStream(rpc::admin::kOperationsStoreCheck, {"cli", ""},
+                      [this](rpc::ServerCall& call) { return StoreCheck(call); });
+}
+
+OperationsService::Reply<admin::v1::LoginReply> OperationsService::Login(
+    rpc::CallContext, admin::v1::LoginRequest request) {
+  CO_ASSIGN_OR_RETURN(const Authority::Token token,
+                      co_await authority_.Login(request.name(), request.password()));
+  admin::v1::LoginReply reply;
+  reply.set_token(token.text);
+  reply.set_expires(token.expires);
+  co_return reply;
+}
+
+OperationsService::Reply<admin::v1::StatusReply> OperationsService::Status(
+    rpc::CallContext context, admin::v1::StatusRequest) {
+  CO_ASSIGN_OR_RETURN(const Caller caller, co_await authority_.Identify(std::move(context)));
+  admin::v1::StatusReply reply;
+  const absl::Status fresh = co_await models_.Refresh();
+  if (!fresh.ok())
+    reply.add_problems(base::StrCat("the configuration cannot be read: ", base::Message(fresh)));
+  reply.set_revision(models_.current()->revision());
+  co_await AddProcesses(reply);
+  co_await AddStore(reply);
+  co_await AddQueue(reply);
+  co_return reply;
+}
+
+net::Task<void> OperationsService::AddProcesses(admin::v1::StatusReply& reply) {
+  admin::v1::ProcessStatus* self = reply.add_processes();
+  self->set_process("admin-service");
+  self->set_alive(true);
+  self->set_ready(true);
+  self->set_version(peers_.version);
+  self->set_config_revision(models_.current()->revision());
+  std::vector<Watcher> watchers = config_.watchers();
+  std::sort(watchers.begin(), watchers.end(), [](const Watcher& a, const Watcher& b) {
+    return std::tie(a.process, a.instance) < std::tie(b.process, b.instance);
+  });
+  for (const Watcher& watcher : watchers) {
+    const Health health = co_await ProbeHealth(peers_.loop, watcher.health);
+    admin::v1::ProcessStatus* out = reply.add_processes();
+    out->set_process(watcher.process);
+    out->set_address(watcher.health.empty() ? watcher.instance : watcher.health);
+    // It holds a stream to us, so it lives even without a health port.
+    out->set_alive(health.alive || watcher.health.empty());
+    out->set_ready(health.ready || watcher.health.empty());
+    out->set_version(watcher.version);
+    out->set_config_revision(watcher.revision);
+    out->set_detail(health.detail);
+    if (!out->ready())
+      reply.add_problems(base::StrCat(watcher.process, " is not ready: ", health.detail));
+  }
+  for (const std::string& process : peers_.expected) {
+    const bool there = std::any_of(watchers.begin(), watchers.end(),
+                                   [&](const Watcher& w) { return w.process == process; });
+    if (there) continue;
+    admin::v1::ProcessStatus* out = reply.add_processes();
+    out->set_process(process);
+    out->set_detail("not connected");
+    reply.add_problems(process + " is not running, or cannot reach admin-service");
+  }
+}
+
+net::Task<void> OperationsService::AddStore(admin::v1::StatusReply& reply) {
+  const auto store = co_await peers_.store.Call(rpc::store::kStoreAdminStatus, Limit(kAskLimit),
+                                                store::v1::StoreStatusRequest());
+  if (!store.ok()) {
+    reply.add_problems(
+        base::StrCat("store-service does not answer: ", base::Message(store.status())));
+    co_return;
+  }
+  reply.set_accounts(store->accounts());
+  reply.set_messages(store->messages());
+  reply.set_store_bytes(store->bytes());
+  for (const std::string& problem : store->problems()) reply.add_problems("store: " + problem);
+}
+
+net::Task<void> OperationsService::AddQueue(admin::v1::StatusReply& reply) {
+  const auto queue = co_await peers_.queue.Call(rpc::queue::kQueueStatus, Limit(kAskLimit),
+                                                queue::v1::QueueStatusRequest());
+  if (!queue.ok()) {
+    reply.add_problems(
+        base::StrCat("delivery-queue does not answer: ", base::Message(queue.status())));
+    co_return;
+  }
+  reply.set_queue_entries(queue->entries());
+  reply.set_queue_oldest_seconds(queue->oldest_seconds());
+  for (const std::string& problem : queue->problems()) reply.add_problems("queue: " + problem);
+  if (queue->held() > 0)
+    reply.add_problems(base::StrCat("queue: ", queue->held(), " messages are held"));
+  if (queue->oldest_seconds() > kOldEntrySeconds) {
+    reply.add_problems(base::StrCat("queue: the oldest message waits for ",
+                                    queue->oldest_seconds() / 3600, " hours"));
+  }
+}
+
+OperationsService::Reply<admin::v1::TraceReply> OperationsService::Trace(
+    rpc::CallContext context, admin::v1::TraceRequest request) {
+  CO_ASSIGN_OR_RETURN(const Caller caller, co_await authority_.Identify(std::move(context)));
+  store::v1::SearchEventsRequest search;
+  const std::string_view what = base::Trim(request.what());
+  if (const std::optional<base::MessageId> id = base::MessageId::Parse(what)) {
+    search.set_message_id(std::string(id->bytes()));
+  } else if (what.find('@') != std::string_view::npos && what.front() != '<') {
+    search.set_address(base::Lower(what));
+  } else {
+    search.set_text(std::string(what));
+  }
+  search.set_from_ms(request.from_ms());
+  search.set_to_ms(request.to_ms());
+  search.set_limit(request.limit());
+  CO_ASSIGN_OR_RETURN(store::v1::SearchEventsReply found,
+                      co_await peers_.store.Call(rpc::store::kTraceSearch, Limit(kAskLimit * 4),
+                                                 std::move(search)));
+  admin::v1::TraceReply reply;
+  reply.mutable_events()->Swap(found.mutable_events());
+  reply.set_truncated(found.truncated());
+  co_return reply;
+}
+
+OperationsService::Reply<admin::v1::QueueListReply> OperationsService::QueueList(
+    rpc::CallContext context, admin::v1::QueueListRequest request) {
+  CO_ASSIGN_OR_RETURN(const Caller caller, co_await authority_.Identify(std::move(context)));
+  queue::v1::ListQueueRequest list;
+  list.set_match(request.match());
+  list.set_limit(request.limit());
+  CO_ASSIGN_OR_RETURN(
+      const queue::v1::ListQueueReply found,
+      co_await peers_.queue.Call(rpc::queue::kQueueList, Limit(kAskLimit), std::move(list)));
+  admin::v1::QueueListReply reply;
+  for (const queue::v1::QueuedMessage& message : found.messages()) AddLines(message, reply);
+  reply.set_more(found.more());
+  co_return reply;
+}
+
+OperationsService::Reply<admin::v1::QueueActReply> OperationsService::QueueAct(
+    rpc::CallContext context, admin::v1::QueueActRequest request) {
+  CO_ASSIGN_OR_RETURN(const Caller caller, co_await authority_.IdentifyOwner(std::move(context)));
+  queue::v1::ActRequest act;
+  for (const ActionName& name : kActions) {
+    if (name.word == request.action()) act.set_action(name.action);
+  }
+  if (act.action() == queue::v1::ActRequest::ACTION_UNSPECIFIED) {
+    co_return base::Invalid("expected retry, hold, release, remove or bounce");
+  }
+  for (const std::string& text : request.message_ids()) {
+    const std::optional<base::MessageId> id = base::MessageId::Parse(text);
+    if (!id) co_return base::Invalid(base::StrCat("\"", text, "\" is not a message id"));
+    act.add_message_ids(std::string(id->bytes()));
+  }
+  // Everything at once must be asked for in words, not by forgetting an argument.
+  if (act.message_ids().empty() && request.match().empty())
+    co_return base::Invalid("expected message ids or a match");
+  act.set_match(request.match() == "*" ? "" : request.match());
+  CO_ASSIGN_OR_RETURN(
+      const queue::v1::ActReply done,
+      co_await peers_.queue.Call(rpc::queue::kQueueAct, Limit(kAskLimit), std::move(act)));
+  admin::v1::QueueActReply reply;
+  reply.set_affected(done.affected());
+  co_return reply;
+}
+
+OperationsService::Reply<admin::v1::SetPasswordReply> OperationsService::SetPassword(
+    rpc::CallContext context, admin::v1::SetPasswordRequest request) {
+  CO_ASSIGN_OR_RETURN(const Caller caller, co_await authority_.Identify(std::move(context)));
+  const bool own = request.kind() == "administrator" && request.name() == caller.name;
+  if (!caller.owner && !own)
+    co_return base::Denied(base::StrCat(caller.name, " may read, not change"));
+  if (request.kind() != "account" && request.kind() != "administrator") {
+    co_return base::Invalid("expected account or administrator");
+  }
+  if (request.password().empty()) co_return base::Invalid("expected a password");
+  admin::v1::PutRequest put;
+  put.set_kind(request.kind());
+  put.set_name(request.name());
+  put.add_assignments("password=" + request.password());
+  put.set_mode(admin::v1::PutRequest::CHANGE);
+  const auto changed =
+      co_await config_.editor().Run(NewPut(std::move(put)), {caller.name, "password"});
+  if (!changed.ok()) co_return changed.status();
+  co_return admin::v1::SetPasswordReply();
+}
+
+net::Task<absl::Status> OperationsService::StoreCheck(rpc::ServerCall& call) {
+  admin::v1::StoreCheckRequest request;
+  CO_ASSIGN_OR_RETURN(const bool asked, co_await call.Read(request));
+  if (!asked) co_return base::Invalid("expected a StoreCheckRequest");
+  const auto caller = request.repair() ? co_await authority_.IdentifyOwner(call.context())
+                                       : co_await authority_.Identify(call.context());
+  if (!caller.ok()) co_return caller.status();
+  const std::unique_ptr<rpc::RawCall> check = peers_.store.Start(
+      rpc::store::kStoreAdminCheck.path, "", rpc::Flow::kFree, Limit(kCheckLimit));
+  store::v1::CheckRequest forwarded;
+  forwarded.set_repair(request.repair());
+  CO_RETURN_IF_ERROR(co_await check->Write(forwarded));
+  check->WritesDone();
+  while (!call.cancelled()) {
+    store::v1::CheckReply line;
+    CO_ASSIGN_OR_RETURN(const bool more, co_await check->Read(line));
+    if (!more) break;
+    admin::v1::StoreCheckReply reply;
+    reply.set_line(line.line());
+    reply.set_problem(line.problem());
+    reply.set_last(line.last());
+    reply.set_problems(line.problems());
+    CO_RETURN_IF_ERROR(co_await call.Write(reply));
+  }
+  co_return absl::OkStatus();
+}
+
+}  // namespace posthorn::admin_service

@@ -1,0 +1,52 @@
+#pragma once
+
+// posthorn.admin.v1.Operations: what an operator wants to know or do besides configuration.
+
+#include "admin-service/service/authority.h"
+#include "admin-service/service/config_service.h"
+#include "lib/net/loop.h"
+#include "lib/rpc/client.h"
+#include "lib/rpc/server.h"
+
+namespace posthorn::admin_service {
+
+class OperationsService {
+ public:
+  struct Peers {
+    net::Loop& loop;
+    rpc::Client& store;
+    rpc::Client& queue;
+    // Processes that ought to watch the configuration.
+    std::vector<std::string> expected;
+    std::string version;
+  };
+  OperationsService(Peers peers, ConfigService& config, ModelCache& models, Authority& authority)
+      : peers_(std::move(peers)), config_(config), models_(models), authority_(authority) {}
+
+  void Register(rpc::Server& server);
+
+ private:
+  template <class R>
+  using Reply = net::Task<absl::StatusOr<R>>;
+  Reply<admin::v1::LoginReply> Login(rpc::CallContext context, admin::v1::LoginRequest request);
+  Reply<admin::v1::StatusReply> Status(rpc::CallContext context, admin::v1::StatusRequest request);
+  Reply<admin::v1::TraceReply> Trace(rpc::CallContext context, admin::v1::TraceRequest request);
+  Reply<admin::v1::QueueListReply> QueueList(rpc::CallContext context,
+                                             admin::v1::QueueListRequest request);
+  Reply<admin::v1::QueueActReply> QueueAct(rpc::CallContext context,
+                                           admin::v1::QueueActRequest request);
+  Reply<admin::v1::SetPasswordReply> SetPassword(rpc::CallContext context,
+                                                 admin::v1::SetPasswordRequest request);
+  net::Task<absl::Status> StoreCheck(rpc::ServerCall& call);
+
+  net::Task<void> AddProcesses(admin::v1::StatusReply& reply);
+  net::Task<void> AddStore(admin::v1::StatusReply& reply);
+  net::Task<void> AddQueue(admin::v1::StatusReply& reply);
+
+  const Peers peers_;
+  ConfigService& config_;
+  ModelCache& models_;
+  Authority& authority_;
+};
+
+}  // namespace posthorn::admin_service
