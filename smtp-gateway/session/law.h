@@ -18,7 +18,9 @@ enum LawFlag : unsigned {
   kNoTransaction = 8,     // none may be open
   kBeforeTls = 16,        // allowed on ports that demand TLS [RFC3207 4]
   kNeedsLogin = 32,       // on submission ports [RFC6409 4.3]
-  kEndsGroup = 64,        // nothing may be pipelined behind it [RFC2920 3.1]
+  // Nothing may be pipelined behind it [RFC2920 3.1]. EHLO and AUTH end a group too, but mending what follows them is
+  // harmless; content sent before 354 or commands before the handshake are how smuggling and injection look.
+  kEndsGroup = 64,
   kJunk = 128,            // counts against the budget of commands that bring nothing forward
   kSmtpOnly = 256,        // not in LMTP [RFC2033 4.1]
   kLmtpOnly = 512,
@@ -30,9 +32,9 @@ struct VerbLaw {
 };
 
 inline constexpr VerbLaw kLaw[] = {
-    {"EHLO", kBeforeTls | kEndsGroup | kJunk | kSmtpOnly},
-    {"HELO", kBeforeTls | kEndsGroup | kJunk | kSmtpOnly},
-    {"LHLO", kBeforeTls | kEndsGroup | kJunk | kLmtpOnly},
+    {"EHLO", kBeforeTls | kJunk | kSmtpOnly},
+    {"HELO", kBeforeTls | kJunk | kSmtpOnly},
+    {"LHLO", kBeforeTls | kJunk | kLmtpOnly},
     {"MAIL", kNeedsGreeting | kNeedsLogin | kNoTransaction},
     {"RCPT", kNeedsGreeting | kNeedsLogin | kNeedsTransaction},
     {"DATA", kNeedsGreeting | kNeedsLogin | kNeedsTransaction | kNeedsRecipient | kEndsGroup},
@@ -44,7 +46,7 @@ inline constexpr VerbLaw kLaw[] = {
     {"EXPN", kNeedsGreeting | kNeedsLogin | kJunk},
     {"HELP", kJunk},
     {"STARTTLS", kNeedsGreeting | kNoTransaction | kBeforeTls | kEndsGroup | kJunk},
-    {"AUTH", kNeedsGreeting | kNoTransaction | kEndsGroup | kJunk},
+    {"AUTH", kNeedsGreeting | kNoTransaction | kJunk},
     {"ETRN", kNeedsGreeting | kNeedsLogin | kJunk},
     {"other", kBeforeTls | kJunk},  // UnknownCommand
     {"other", kBeforeTls | kJunk},  // BadCommand: its own reply says what is wrong
