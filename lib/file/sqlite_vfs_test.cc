@@ -18,8 +18,10 @@ namespace {
 class Folder {
  public:
   Folder() {
-    char name[] = "/tmp/posthorn_vfs_XXXXXX";
-    path = ::mkdtemp(name);
+    // In memory where that can be had: hundreds of databases are opened.
+    std::string name = std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp";
+    name += "/posthorn_vfs_XXXXXX";
+    path = ::mkdtemp(name.data());
   }
   ~Folder() { std::filesystem::remove_all(path); }
   std::string path;
