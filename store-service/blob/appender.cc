@@ -4,9 +4,11 @@
 #include <iterator>
 #include <utility>
 
+#include "lib/base/clock.h"
 #include "lib/base/crc32c.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/observe/metrics.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -16,12 +18,21 @@ namespace {
 constexpr uint64_t kMostBytes = 16 << 20;
 constexpr std::string_view kPadding("\0\0\0\0\0\0\0", 7);
 
+struct CommitMetrics {
+  observe::Counter* appends = observe::NewCounter("posthorn_store_blob_appends_total",
+                                                  "Small messages appended and durable");
+  observe::Counter* failures = observe::NewCounter("posthorn_store_blob_append_failures_total",
+                                                   "Small messages that could not be appended");
+  observe::Histogram* seconds = observe::NewHistogram("posthorn_store_blob_commit_seconds",
+                                                      "Writing and syncing one group of messages");
+};
+
 }  // namespace
 
-Appender::Appender(SegmentSet& segments, std::shared_ptr<Segment> segment, uint64_t roll_bytes,
+Appender::Appender(SegmentSet& segments, std::shared_ptr<Segment> segment, Limits limits,
                    Deliver deliver)
     : segments_(segments),
-      roll_bytes_(roll_bytes),
+      limits_(limits),
       deliver_(std::move(deliver)),
       segment_(std::move(segment)),
       thread_([this] { Run(); }) {}
@@ -39,8 +50,14 @@ void Appender::Append(std::string body, std::string aux, AppendDone done) {
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    first = waiting_.empty();
-    waiting_.push_back({std::move(body), std::move(aux), std::move(done)});
+    first = waiting_.empty() && refused_.empty();
+    const uint64_t bytes = body.size() + aux.size();
+    if (waiting_bytes_ + bytes > limits_.waiting_bytes) {
+      refused_.push_back(std::move(done));
+    } else {
+      waiting_bytes_ += bytes;
+      waiting_.push_back({std::move(body), std::move(aux), std::move(done)});
+    }
   }
   if (first) work_.notify_one();
 }
@@ -55,34 +72,54 @@ BlobStats Appender::Stats() {
   return stats_;
 }
 
-std::vector<Appender::Request> Appender::Take() {
+bool Appender::Take(std::vector<Request>& batch, std::vector<AppendDone>& refused) {
   std::unique_lock lock(mutex_);
-  work_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
-  std::vector<Request> batch;
+  work_.wait(lock, [this] { return stop_ || !waiting_.empty() || !refused_.empty(); });
+  refused.swap(refused_);
   batch.swap(waiting_);
   uint64_t bytes = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
-    bytes += batch[i].body.size() + batch[i].aux.size();
-    if (bytes <= kMostBytes || i == 0) continue;
-    const auto rest = batch.begin() + static_cast<std::ptrdiff_t>(i);
-    waiting_.assign(std::make_move_iterator(rest), std::make_move_iterator(batch.end()));
-    batch.erase(rest, batch.end());
+    const uint64_t more = batch[i].body.size() + batch[i].aux.size();
+    if (bytes + more > kMostBytes && i > 0) {
+      const auto rest = batch.begin() + static_cast<std::ptrdiff_t>(i);
+      waiting_.assign(std::make_move_iterator(rest), std::make_move_iterator(batch.end()));
+      batch.erase(rest, batch.end());
+      break;
+    }
+    bytes += more;
   }
-  return batch;
+  waiting_bytes_ -= bytes;
+  return !batch.empty() || !refused.empty();
 }
 
 void Appender::Run() {
-  for (;;) {
-    std::vector<Request> batch = Take();
-    if (batch.empty()) return;  // only when told to stop
-    Commit(std::move(batch));
+  std::vector<Request> batch;
+  std::vector<AppendDone> refused;
+  while (Take(batch, refused)) {
+    std::vector<Completion> overload;
+    for (AppendDone& done : refused) {
+      overload.push_back(
+          {std::move(done), base::Unavailable("too many messages wait for the disk")});
+    }
+    refused.clear();
+    if (!overload.empty()) Answer(std::move(overload));
+    if (!batch.empty()) Commit(std::exchange(batch, {}));
   }
 }
 
+void Appender::Answer(std::vector<Completion> completions) {
+  if (deliver_) return deliver_(std::move(completions));
+  for (Completion& completion : completions) completion.done(std::move(completion.result));
+}
+
 void Appender::Commit(std::vector<Request> batch) {
+  static const CommitMetrics kMetrics;
+  const int64_t began = base::MonotonicMicros();
   std::vector<BlobRef> refs;
   absl::Status status = Prepare();
   if (status.ok()) status = Write(batch, refs);
+  kMetrics.seconds->Observe(static_cast<double>(base::MonotonicMicros() - began) / 1e6);
+  (status.ok() ? kMetrics.appends : kMetrics.failures)->Add(static_cast<double>(batch.size()));
   {
     const std::lock_guard lock(mutex_);
     ++(status.ok() ? stats_.commits : stats_.failed_commits);
@@ -94,8 +131,7 @@ void Appender::Commit(std::vector<Request> batch) {
     completions.push_back(
         {std::move(batch[i].done), status.ok() ? absl::StatusOr<BlobRef>(refs[i]) : status});
   }
-  if (deliver_) return deliver_(std::move(completions));
-  for (Completion& completion : completions) completion.done(std::move(completion.result));
+  Answer(std::move(completions));
 }
 
 absl::Status Appender::Prepare() {
@@ -104,7 +140,8 @@ absl::Status Appender::Prepare() {
     const std::lock_guard lock(mutex_);
     roll = std::exchange(roll_, false);
   }
-  if (segment_ != nullptr && (roll || segment_->durable_end() >= roll_bytes_)) segment_->Seal();
+  if (segment_ != nullptr && (roll || segment_->durable_end() >= limits_.roll_bytes))
+    segment_->Seal();
   if (segment_ != nullptr && !segment_->sealed()) return absl::OkStatus();
   ASSIGN_OR_RETURN(segment_, segments_.Add());
   return absl::OkStatus();

@@ -20,9 +20,13 @@ class Appender {
   // Gets the answers of one commit; on the appender's thread.
   using Deliver = std::function<void(std::vector<Completion>)>;
 
+  struct Limits {
+    uint64_t roll_bytes;
+    uint64_t waiting_bytes;
+  };
+
   // `segment`: an open one to go on with, or null.
-  Appender(SegmentSet& segments, std::shared_ptr<Segment> segment, uint64_t roll_bytes,
-           Deliver deliver);
+  Appender(SegmentSet& segments, std::shared_ptr<Segment> segment, Limits limits, Deliver deliver);
   ~Appender();  // commits what waits, then ends
   Appender(const Appender&) = delete;
 
@@ -38,19 +42,23 @@ class Appender {
     AppendDone done;
   };
   void Run();
-  std::vector<Request> Take();
+  // False when it is time to end.
+  bool Take(std::vector<Request>& batch, std::vector<AppendDone>& refused);
   void Commit(std::vector<Request> batch);
+  void Answer(std::vector<Completion> completions);
   absl::Status Write(const std::vector<Request>& batch, std::vector<BlobRef>& refs);
   absl::Status Prepare();
 
   SegmentSet& segments_;
-  const uint64_t roll_bytes_;
+  const Limits limits_;
   const Deliver deliver_;
   std::shared_ptr<Segment> segment_;  // the thread's own
 
   std::mutex mutex_;
   std::condition_variable work_;
   std::vector<Request> waiting_;
+  uint64_t waiting_bytes_ = 0;
+  std::vector<AppendDone> refused_;
   bool stop_ = false;
   bool roll_ = false;
   BlobStats stats_;

@@ -4,7 +4,7 @@
 //  1. A BlobRef is handed out only when its bytes are durable, and never changes or comes again.
 //  2. Bytes disappear only by Destroy(), and only those named.
 //  3. What cannot be read back whole is kDataLoss, never wrong bytes.
-// Every method may be called from any thread.
+// Every method may be called from any thread. Uploads and readers end before the store does.
 
 #include <cstdint>
 #include <functional>

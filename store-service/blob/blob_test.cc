@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "store-service/blob/local_blob_store.h"
@@ -182,6 +184,38 @@ TEST(BlobStore, SegmentWithoutLivingMessagesIsUnlinked) {
   EXPECT_EQ(store->Destroy({second.key}).value(), std::vector<uint64_t>({second.key}));
   EXPECT_EQ(store->Read(third, 0, 0).value(), "third");
   EXPECT_EQ(FilesIn(folder.path() + "/segments"), 1U);
+}
+
+TEST(BlobStore, SecondStoreOnTheSameDirectoryIsRefused) {
+  const Folder folder;
+  auto store = OpenStore({.directory = folder.path()});
+  EXPECT_EQ(OpenLocalBlobStore({.directory = folder.path()}).status().code(),
+            absl::StatusCode::kUnavailable);
+  store.reset();
+  EXPECT_TRUE(OpenLocalBlobStore({.directory = folder.path()}).ok());
+}
+
+TEST(BlobStore, TooMuchWaitingIsRefusedAtOnceAndAnsweredInBatches) {
+  const Folder folder;
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t answered = 0;
+  size_t refused = 0;
+  const auto deliver = [&](std::vector<Completion> completions) {
+    const std::lock_guard lock(mutex);
+    for (Completion& completion : completions) {
+      ++answered;
+      refused += completion.result.status().code() == absl::StatusCode::kUnavailable ? 1 : 0;
+    }
+    changed.notify_all();
+  };
+  const auto store =
+      OpenStore({.directory = folder.path(), .most_waiting_bytes = 1'000, .deliver = deliver});
+  store->Append(std::string(2'000, 'x'), "", nullptr);
+  store->Append(std::string(900, 'x'), "", nullptr);
+  std::unique_lock lock(mutex);
+  ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(60), [&] { return answered == 2; }));
+  EXPECT_EQ(refused, 1U);
 }
 
 }  // namespace

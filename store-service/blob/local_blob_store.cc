@@ -34,8 +34,9 @@ class LocalBlobStore final : public BlobStore {
     }
     uploads_ = std::make_unique<UploadPool>(segments_, std::move(open), options_.most_uploads,
                                             options_.roll_bytes);
-    appender_ = std::make_unique<Appender>(segments_, std::move(newest), options_.roll_bytes,
-                                           options_.deliver);
+    appender_ = std::make_unique<Appender>(
+        segments_, std::move(newest),
+        Appender::Limits{options_.roll_bytes, options_.most_waiting_bytes}, options_.deliver);
     return absl::OkStatus();
   }
 

@@ -18,6 +18,8 @@ struct LocalBlobOptions {
   file::FileSystem* system = &file::Real();
   // A segment is ended by the first commit that finds it this large.
   uint64_t roll_bytes = uint64_t{256} << 20;
+  // More bytes than this waiting for a commit: appends fail with kUnavailable at once.
+  uint64_t most_waiting_bytes = uint64_t{128} << 20;
   // Large messages on their way in at the same time; each has a segment of its own.
   size_t most_uploads = 16;
   // A sealed segment is rewritten when this share of its bytes is dead.
@@ -31,7 +33,8 @@ struct LocalBlobOptions {
   std::function<void(const BlobDamage&)> on_damage;
 };
 
-// Blocks while the ends of open segments are examined. kDataLoss: the segment table is damaged.
+// Blocks while the ends of open segments are examined. kDataLoss: the segment table is damaged;
+// kUnavailable: the directory is in use by another store.
 absl::StatusOr<std::unique_ptr<BlobStore>> OpenLocalBlobStore(LocalBlobOptions options);
 
 }  // namespace posthorn::store_service

@@ -58,6 +58,8 @@ std::optional<RecordHeader> DecodeHeader(std::string_view bytes, uint32_t salt, 
   header.aux_length = Get<uint32_t>(in + 24);
   header.body_crc = Get<uint32_t>(in + 28);
   header.aux_crc = Get<uint32_t>(in + 32);
+  // Larger than a segment can be: no arithmetic with it.
+  if (header.length >> 40 != 0) return std::nullopt;
   std::copy_n(in + 40, header.content_hash.size(), header.content_hash.begin());
   return header;
 }

@@ -68,7 +68,8 @@ absl::StatusOr<std::string> ReadSmall(Segment& segment, const BlobRef& ref, uint
 
 class SegmentBlobReader final : public BlobReader {
  public:
-  explicit SegmentBlobReader(Located found) : found_(std::move(found)) {}
+  SegmentBlobReader(SegmentSet& segments, uint64_t key, Located found)
+      : segments_(segments), key_(key), found_(std::move(found)) {}
 
   absl::StatusOr<std::string> Next(size_t most) override {
     const uint64_t length = std::min<uint64_t>({most, kReadAtOnce, found_.header.length - done_});
@@ -78,12 +79,16 @@ class SegmentBlobReader final : public BlobReader {
     crc_ = base::Crc32c(bytes, crc_);
     done_ += length;
     if (done_ == found_.header.length && crc_ != found_.header.body_crc) {
-      return BadBody(*found_.segment, found_.place);
+      const absl::Status status = BadBody(*found_.segment, found_.place);
+      segments_.NoteDamage(SegmentOf(key_), OffsetOf(key_), std::string(base::Message(status)));
+      return status;
     }
     return bytes;
   }
 
  private:
+  SegmentSet& segments_;
+  const uint64_t key_;
   const Located found_;
   uint64_t done_ = 0;
   uint32_t crc_ = 0;
@@ -124,7 +129,8 @@ absl::StatusOr<std::string> ReadBlobAux(SegmentSet& segments, const BlobRef& ref
 absl::StatusOr<std::unique_ptr<BlobReader>> OpenBlobReader(SegmentSet& segments,
                                                            const BlobRef& ref) {
   ASSIGN_OR_RETURN(Located found, Locate(segments, ref));
-  return std::unique_ptr<BlobReader>(std::make_unique<SegmentBlobReader>(std::move(found)));
+  return std::unique_ptr<BlobReader>(
+      std::make_unique<SegmentBlobReader>(segments, ref.key, std::move(found)));
 }
 
 absl::Status WalkBlobs(SegmentSet& segments, const std::function<bool(const BlobRecord&)>& visit,

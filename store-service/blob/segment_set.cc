@@ -25,6 +25,7 @@ absl::Status SegmentSet::Load() {
     RETURN_IF_ERROR(system_.MakeDirectory(directory_));
     RETURN_IF_ERROR(system_.SyncDirectory(file::DirectoryOf(directory_), "store.parent.dir"));
   }
+  ASSIGN_OR_RETURN(lock_, file::DirectoryLock::Take(directory_));
   // Made durable by the table's own sync, which comes before the first answer.
   RETURN_IF_ERROR(system_.MakeDirectory(segments_directory_));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, system_.List(segments_directory_));

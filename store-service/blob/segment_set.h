@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/file/directory_lock.h"
 #include "lib/file/file_system.h"
 #include "store-service/blob/blob_store.h"
 #include "store-service/blob/segment.h"
@@ -70,6 +71,7 @@ class SegmentSet {
   const std::string segments_directory_;
   const OnDamage on_damage_;
 
+  std::unique_ptr<file::DirectoryLock> lock_;
   std::mutex table_mutex_;  // taken before mutex_
   SegmentTable table_;
 
