@@ -49,6 +49,11 @@ class PlainCalls : public std::enable_shared_from_this<PlainCalls> {
   std::unique_ptr<RawCall> Start(std::string path, CallOptions options);
   void Close();
 
+  bool ready() const { return channel_->GetState(true) == GRPC_CHANNEL_READY; }
+  // Gives a server that starts a moment, so that a call does not fail because it came first. Returns when the channel
+  // is ready, at `deadline`, or after that moment.
+  static net::Task<void> WaitUntilReady(std::shared_ptr<PlainCalls> self, TimePoint deadline);
+
   net::Loop& loop() { return loop_; }
   bool closed() const { return closed_; }
   grpc::GenericStub& stub() { return stub_; }

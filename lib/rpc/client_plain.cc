@@ -7,6 +7,23 @@
 namespace posthorn::rpc {
 namespace {
 
+constexpr std::chrono::milliseconds kStartGrace{500};
+
+// One change of the channel's state.
+struct StateChange {
+  void OnChange(bool) {
+    changed = true;
+    Ready ready;
+    ready.Add(waiter);
+    ready.ResumeAll();
+  }
+  // Destroys the coroutine that waits, which would otherwise own itself.
+  void OnDrop(bool) { waiter.Take(); }
+  bool changed = false;
+  Waiter waiter;
+  Tag tag{Completion<&StateChange::OnChange>, Completion<&StateChange::OnDrop>};
+};
+
 // One message each way.
 class Unary : public PlainCalls::Member, public std::enable_shared_from_this<Unary> {
  public:
@@ -85,6 +102,17 @@ class Many : public PlainCalls::Member, public std::enable_shared_from_this<Many
  public:
   explicit Many(PlainCalls& calls) : loop_(calls.loop()) {}
 
+  static net::Task<void> BeginWhenReady(std::shared_ptr<Many> self,
+                                        std::shared_ptr<PlainCalls> calls, std::string path,
+                                        CallOptions options) {
+    const TimePoint deadline = DeadlineOf(options);
+    co_await PlainCalls::WaitUntilReady(calls, deadline);
+    if (calls->closed() || self->ended_) co_return;
+    // What is left of the caller's time.
+    options.timeout = std::min(options.timeout, std::chrono::ceil<std::chrono::milliseconds>(
+                                                    deadline - std::chrono::steady_clock::now()));
+    self->Begin(*calls, path, options);
+  }
   void Begin(PlainCalls& calls, const std::string& path, const CallOptions& options) {
     calls.Prepare(context_, options);
     call_ = calls.stub().PrepareCall(&context_, path, &calls.queue());
@@ -261,11 +289,31 @@ void PlainCalls::Close() {
   }
 }
 
+net::Task<void> PlainCalls::WaitUntilReady(std::shared_ptr<PlainCalls> self, TimePoint deadline) {
+  const TimePoint limit = std::min(deadline, std::chrono::steady_clock::now() + kStartGrace);
+  for (;;) {
+    const grpc_connectivity_state state = self->channel_->GetState(true);
+    const auto left = limit - std::chrono::steady_clock::now();
+    if (state == GRPC_CHANNEL_READY || self->closed_ || left <= left.zero()) co_return;
+    const auto change = std::make_shared<StateChange>();
+    self->channel_->NotifyOnStateChange(state, std::chrono::system_clock::now() + left,
+                                        &self->queue_, change->tag.Arm(change));
+    while (!change->changed) co_await change->waiter.Wait();
+  }
+}
+
 net::Task<absl::Status> PlainCalls::Call(std::string path, CallOptions options,
                                          const google::protobuf::MessageLite& request,
                                          google::protobuf::MessageLite& reply) {
   const std::shared_ptr<PlainCalls> self = shared_from_this();
   if (closed_) co_return base::Unavailable("the client is closed");
+  if (!ready()) {
+    const TimePoint deadline = DeadlineOf(options);
+    co_await WaitUntilReady(self, deadline);
+    if (closed_) co_return base::Unavailable("the client is closed");
+    options.timeout = std::min(options.timeout, std::chrono::ceil<std::chrono::milliseconds>(
+                                                    deadline - std::chrono::steady_clock::now()));
+  }
   auto call = std::make_shared<Unary>(*this);
   const Keeper<Unary> keeper(self, call);
   call->Begin(*this, path, options, request);
@@ -277,6 +325,9 @@ std::unique_ptr<RawCall> PlainCalls::Start(std::string path, CallOptions options
   auto raw = std::make_unique<RawMany>(shared_from_this(), call);
   if (closed_) {
     call->Close();
+  } else if (!ready()) {
+    loop_.Spawn("rpc.start", Many::BeginWhenReady(call, shared_from_this(), std::move(path),
+                                                  std::move(options)));
   } else {
     call->Begin(*this, path, options);
   }

@@ -132,18 +132,22 @@ TEST_P(ReconnectTest, AClientFindsAServerThatWentAndCameBack) {
   for (const char* stream : {"", "s"}) Run(EchoUntilOk(loop(), *client, stream));
 }
 
+net::Task<void> EchoOnce(Client& client, std::string stream, std::promise<void>* end) {
+  const auto reply = co_await client.Call(kEcho, stream, Flow::kHoldBack, {}, rpc::Event("x"));
+  EXPECT_TRUE(reply.ok()) << reply.status();
+  end->set_value();
+}
 TEST_F(ServerTest, ACallWaitsAMomentForAServerThatStarts) {
   auto client = ClientOf("unix:" + Path("socket"));
-  std::promise<void> done;
+  std::promise<void> streamed;
+  std::promise<void> plain;
   OnLoop([&] {
-    loop().Spawn("test", [](Client& c, std::promise<void>* end) -> net::Task<void> {
-      const auto reply = co_await c.Call(kEcho, "s", Flow::kHoldBack, {}, rpc::Event("x"));
-      EXPECT_TRUE(reply.ok()) << reply.status();
-      end->set_value();
-    }(*client, &done));
+    loop().Spawn("test", EchoOnce(*client, "s", &streamed));
+    loop().Spawn("test", EchoOnce(*client, "", &plain));
   });
   StartServer(true);
-  done.get_future().wait();
+  streamed.get_future().wait();
+  plain.get_future().wait();
 }
 
 net::Task<void> AskHealth(Client& client, std::string service, int status) {
