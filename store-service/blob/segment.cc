@@ -74,9 +74,10 @@ absl::StatusOr<uint64_t> Segment::Resume(uint64_t from, uint64_t end) {
   return end;
 }
 
-absl::Status Segment::WalkTo(uint64_t end, const std::function<bool(const Found&)>& visit) {
+absl::Status Segment::WalkBetween(uint64_t from, uint64_t end,
+                                  const std::function<bool(const Found&)>& visit) {
   Window window(*file_);
-  for (uint64_t at = kFirstRecord; at < end;) {
+  for (uint64_t at = from; at < end;) {
     ASSIGN_OR_RETURN(const std::string_view bytes, window.At(at, kHeaderBytes));
     const std::optional<RecordHeader> header = DecodeHeader(bytes, head_.salt, at);
     Found found{.offset = at, .original_offset = OriginalOf(at)};
@@ -98,8 +99,7 @@ absl::Status Segment::WalkTo(uint64_t end, const std::function<bool(const Found&
 absl::StatusOr<bool> Segment::WholeBetween(uint64_t from, uint64_t to) {
   bool whole = true;
   absl::Status failure;
-  RETURN_IF_ERROR(WalkTo(to, [&](const Found& found) {
-    if (found.offset < from) return true;
+  RETURN_IF_ERROR(WalkBetween(from, to, [&](const Found& found) {
     if (found.damaged) {
       whole = false;
       return false;
@@ -118,7 +118,7 @@ absl::Status Segment::Recover(const std::function<void(const Found&)>& damage) {
   uint64_t end = kFirstRecord;
   uint64_t batch_start = kFirstRecord;
   std::vector<Found> bad;
-  RETURN_IF_ERROR(WalkTo(size, [&](const Found& found) {
+  RETURN_IF_ERROR(WalkBetween(kFirstRecord, size, [&](const Found& found) {
     if (found.damaged) bad.push_back(found);
     if (!found.damaged && found.header.kind == RecordKind::kCommit) {
       batch_start =

@@ -61,7 +61,7 @@ class Segment {
   absl::Status Recover(const std::function<void(const Found&)>& damage);
   // Walks the records below durable_end(); stops when `visit` returns false.
   absl::Status Walk(const std::function<bool(const Found&)>& visit) {
-    return WalkTo(durable_end(), visit);
+    return WalkBetween(kFirstRecord, durable_end(), visit);
   }
 
   // The owner's: writes `pieces` at the end and a commit mark after them, syncs as `sync_name`.
@@ -81,7 +81,9 @@ class Segment {
  private:
   Segment(std::unique_ptr<file::File> file, std::string path, SegmentHead head)
       : file_(std::move(file)), path_(std::move(path)), head_(head) {}
-  absl::Status WalkTo(uint64_t end, const std::function<bool(const Found&)>& visit);
+  // `from` must be where a record begins.
+  absl::Status WalkBetween(uint64_t from, uint64_t end,
+                           const std::function<bool(const Found&)>& visit);
   absl::StatusOr<uint64_t> Resume(uint64_t from, uint64_t end);
   absl::StatusOr<bool> WholeBetween(uint64_t from, uint64_t to);
   absl::Status LoadMap();
