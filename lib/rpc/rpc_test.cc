@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/base/strings.h"
+#include "lib/observe/metrics.h"
 #include "lib/rpc/rpc_fixture.h"
 
 namespace posthorn::rpc {
@@ -47,6 +48,22 @@ TEST_P(RpcTest, StatusesKeepCodeAndText) {
     const auto reply = co_await c.Call(unknown, way.stream, way.flow, {}, Event("x"));
     EXPECT_EQ(reply.status().code(), absl::StatusCode::kUnimplemented);
   }(*client, GetParam()));
+}
+
+// A server that kept calls after their end would soon refuse new ones.
+TEST_P(RpcTest, CallsThatEndedLeaveNothingBehind) {
+  auto* const running =
+      observe::NewGauge("posthorn_rpc_server_running", "calls whose handlers have not returned",
+                        {{"process", "test"}});
+  auto client = MakeClient();
+  Run([](net::Loop& loop, Client& c, Way way, observe::Gauge* gauge) -> net::Task<void> {
+    for (int i = 0; i < 100; ++i) {
+      const auto reply = co_await c.Call(kEcho, way.stream, way.flow, {}, Event("x"));
+      EXPECT_TRUE(reply.ok()) << reply.status();
+    }
+    // Plain gRPC tells the server of a call's end a moment after its reply.
+    while (gauge->value() != 0) co_await net::Sleep(loop, std::chrono::milliseconds(1));
+  }(loop(), *client, GetParam(), running));
 }
 
 TEST_P(RpcTest, AThousandAtOnce) {

@@ -35,7 +35,7 @@ class ServerImpl : public Server {
       : loop_(loop),
         options_(std::move(options)),
         completions_(CompletionThread::For(loop)),
-        state_(std::make_shared<ServerState>(loop)),
+        state_(std::make_shared<ServerState>(loop, options_.process)),
         ports_(options_.addresses.size(), 0),
         health_(std::make_shared<Health>(loop)) {
     Health::Register(health_, *this, [state = state_.get()](std::string_view service) {

@@ -73,12 +73,20 @@ absl::Status Admit(const ServerState& server, const RegisteredMethod* method,
   return absl::OkStatus();
 }
 
+ServerState::ServerState(net::Loop& on, std::string_view process)
+    : loop(on),
+      running_gauge(observe::NewGauge("posthorn_rpc_server_running",
+                                      "calls whose handlers have not returned",
+                                      {{"process", process}})) {}
+
 RunningCall::RunningCall(std::shared_ptr<ServerState> server, const RegisteredMethod& method)
     : server_(std::move(server)), method_(method) {
   ++server_->running;
+  server_->running_gauge->Add(1);
 }
 
 RunningCall::~RunningCall() {
+  server_->running_gauge->Add(-1);
   if (--server_->running == 0 && server_->idle) server_->idle();
 }
 

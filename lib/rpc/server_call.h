@@ -17,6 +17,7 @@
 
 namespace posthorn::observe {
 class Counter;
+class Gauge;
 class Histogram;
 }  // namespace posthorn::observe
 
@@ -55,7 +56,7 @@ class RunningCall;
 
 // State of one server, shared by its transports; the loop's thread only.
 struct ServerState {
-  explicit ServerState(net::Loop& on) : loop(on) {}
+  ServerState(net::Loop& on, std::string_view process);
   net::Loop& loop;
   MethodTable methods;
   // No new calls: they end kUnavailable.
@@ -63,6 +64,7 @@ struct ServerState {
   // Nothing may touch gRPC any more.
   bool closed = false;
   size_t running = 0;
+  observe::Gauge* running_gauge;
   // Called when `running` has become 0.
   std::function<void()> idle;
 };

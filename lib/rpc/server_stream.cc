@@ -73,11 +73,14 @@ void ServerStream::BeginCall(const Frame& frame, const grpc::Slice& slice, Ready
   if (!status.ok()) return Refuse(frame.call, status);
   auto call =
       std::make_shared<StreamedCall>(server_, *method, shared_from_this(), frame, accepted_->role);
-  status = call->OnFrame(frame, slice, ready);
-  if (!status.ok()) return Refuse(frame.call, status);
   const TimePoint deadline = call->context().deadline;
-  calls_.emplace(frame.call, std::move(call));
   if (deadline != TimePoint::max()) deadlines_.Consider(deadline);
+  // Listed first: the handler may run to its end in here, and then takes the call out again.
+  calls_.emplace(frame.call, call);
+  status = call->OnFrame(frame, slice, ready);
+  if (status.ok()) return;
+  calls_.erase(frame.call);
+  Refuse(frame.call, status);
 }
 
 void ServerStream::Refuse(uint64_t id, const absl::Status& status) {

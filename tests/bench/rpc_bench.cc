@@ -60,7 +60,10 @@ net::Task<void> Caller(net::Loop& loop, Client& client, Round& round) {
   while (Clock::now() < round.end) {
     const auto reply =
         co_await client.Call(kEcho, round.row.stream, round.row.flow, CallOptions(), event);
-    if (!reply.ok()) std::abort();
+    if (!reply.ok()) {
+      std::fprintf(stderr, "%s\n", reply.status().ToString().c_str());
+      std::abort();
+    }
     ++round.calls;
   }
   if (--round.callers == 0) loop.Stop();
