@@ -89,6 +89,9 @@ class ReadSnapshot {
   virtual absl::StatusOr<std::optional<DeliveryRow>> FindDelivery(const DeliveryKey& key) = 0;
   virtual absl::StatusOr<std::optional<MessagePlace>> FindPlace(AccountId account,
                                                                 MailboxId mailbox, Uid uid) = 0;
+  // Ordered by uid; `place` returns false to stop.
+  virtual absl::Status ReadPlaces(AccountId account, MailboxId mailbox, UidSpan uids,
+                                  const std::function<bool(MessagePlace)>& place) = 0;
   // Ordered by uid; `entry` returns false to stop.
   virtual absl::Status ReadDigests(AccountId account, MailboxId mailbox, UidSpan uids,
                                    const std::function<bool(const DigestEntry&)>& entry) = 0;

@@ -151,6 +151,11 @@ void MailboxService::RegisterReads(rpc::Server& server) {
   server.HandleStream<v1::ReadDigestsRequest, v1::ReadDigestsReply>(
       methods::kMailboxesReadDigests, Gateways(),
       [this](rpc::ServerCall& call) { return ReadDigests(call); });
+  server.Handle<v1::SearchTextRequest, v1::SearchTextReply>(
+      methods::kMailboxesSearchText, Gateways(),
+      [this](const rpc::CallContext& context, v1::SearchTextRequest request) {
+        return SearchText(context.ticket, context.deadline, std::move(request));
+      });
   server.HandleStream<v1::LockMaildropRequest, v1::LockMaildropReply>(
       methods::kMailboxesLockMaildrop, Gateways(),
       [this](rpc::ServerCall& call) { return LockMaildrop(call); });

@@ -3,6 +3,7 @@
 // The gRPC face of service Mailboxes: tickets, translation, streaming. The work is done in mailbox/
 // on the lanes.
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -51,7 +52,9 @@ class MailboxService {
 
   Reply<v1::DeliverReply> Deliver(v1::DeliverRequest request);
   Reply<v1::AppendReply> AppendMessages(std::string ticket, v1::AppendRequest request);
-  Reply<v1::SearchTextReply> SearchText(rpc::CallContext context, v1::SearchTextRequest request);
+  Reply<v1::SearchTextReply> SearchText(std::string ticket,
+                                        std::chrono::steady_clock::time_point deadline,
+                                        v1::SearchTextRequest request);
   net::Task<absl::Status> ReadMessages(rpc::ServerCall& call);
   net::Task<absl::Status> ReadDigests(rpc::ServerCall& call);
   net::Task<absl::Status> LockMaildrop(rpc::ServerCall& call);

@@ -6,6 +6,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/mailbox/message_reader.h"
+#include "store-service/mailbox/text_search.h"
 #include "store-service/mailbox/uid_ranges.h"
 #include "store-service/service/mailbox_service.h"
 
@@ -93,6 +94,35 @@ net::Task<absl::Status> MailboxService::ReadDigests(rpc::ServerCall& call) {
     }
   }
   co_return absl::OkStatus();
+}
+
+// In steps, so that a search whose caller has given up ends soon and a reader's thread is not held
+// for minutes.
+MailboxService::Reply<v1::SearchTextReply> MailboxService::SearchText(
+    std::string ticket, std::chrono::steady_clock::time_point deadline,
+    v1::SearchTextRequest request) {
+  CO_ASSIGN_OR_RETURN(const TicketFacts facts, tickets_->Verify(ticket));
+  const auto query = std::make_shared<const TextQuery>(request);
+  std::vector<UidSpan> matches;
+  for (UidSpan span : ToSpans(request.uids())) {
+    for (;;) {
+      if (std::chrono::steady_clock::now() >= deadline) {
+        co_return absl::DeadlineExceededError("search was given up");
+      }
+      CO_ASSIGN_OR_RETURN(
+          const SearchStep step,
+          co_await lanes_->readers().Run(
+              [database = &lanes_->database(), blobs = blobs_, query, account = facts.account,
+               mailbox = request.mailbox(),
+               span] { return SearchSome(*database, *blobs, account, mailbox, span, *query); }));
+      for (const Uid uid : step.matches) AppendUid(matches, uid);
+      if (step.last == 0 || step.last >= span.last) break;
+      span.first = step.last + 1;
+    }
+  }
+  v1::SearchTextReply reply;
+  FromSpans(matches, reply.mutable_uids());
+  co_return reply;
 }
 
 struct MailboxService::Maildrop {

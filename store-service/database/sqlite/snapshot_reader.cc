@@ -37,11 +37,12 @@ constexpr char kExpunged[] =
 constexpr char kFindDelivery[] =
     "SELECT mailbox, uid, modseq, uid_validity, time FROM delivery WHERE account=? AND message_id=?"
     " AND copy=?";
-constexpr char kFindPlace[] =
-    "SELECT m.blob_key, m.blob_size, m.own_prefix, m.prefix_hash, b.prefix_hash, b.shared_prefix,"
+constexpr char kPlaces[] =
+    "SELECT m.uid, m.blob_key, m.blob_size, m.own_prefix, m.prefix_hash, b.prefix_hash, "
+    "b.shared_prefix,"
     " o.shared_prefix FROM message AS m LEFT JOIN body AS b ON b.blob_key=m.blob_key"
     " LEFT JOIN other_prefix AS o ON o.blob_key=m.blob_key AND o.prefix_hash=m.prefix_hash"
-    " WHERE m.account=? AND m.mailbox=? AND m.uid=?";
+    " WHERE m.account=? AND m.mailbox=? AND m.uid BETWEEN ? AND ? ORDER BY m.uid";
 constexpr char kDigests[] =
     "SELECT m.uid, m.prefix_size, m.blob_key, m.blob_size, b.digest FROM message AS m"
     " LEFT JOIN body AS b ON b.blob_key=m.blob_key"
@@ -208,14 +209,26 @@ absl::StatusOr<std::optional<DeliveryRow>> SnapshotReader::FindDelivery(const De
 absl::StatusOr<std::optional<MessagePlace>> SnapshotReader::FindPlace(AccountId account,
                                                                       MailboxId mailbox, Uid uid) {
   std::optional<MessagePlace> found;
-  RETURN_IF_ERROR(
-      ForEach(connection_->Query(kFindPlace, account, mailbox, uid), [&](const sqlite::Cursor& c) {
-        const uint64_t hash = c.Unsigned(3);
-        const bool in_body = hash != 0 && !c.IsNull(4) && c.Unsigned(4) == hash;
-        found = MessagePlace{uid, c.Unsigned(0), c.Unsigned(1), std::string(c.Text(2))};
-        if (hash != 0) found->prefix += c.Text(in_body ? 5 : 6);
-      }));
+  RETURN_IF_ERROR(ReadPlaces(account, mailbox, {uid, uid}, [&](MessagePlace place) {
+    found = std::move(place);
+    return true;
+  }));
   return found;
+}
+
+absl::Status SnapshotReader::ReadPlaces(AccountId account, MailboxId mailbox, UidSpan uids,
+                                        const std::function<bool(MessagePlace)>& place) {
+  sqlite::Cursor c = connection_->Query(kPlaces, account, mailbox, uids.first, uids.last);
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, c.Next());
+    if (!more) return absl::OkStatus();
+    MessagePlace found{static_cast<Uid>(c.Int(0)), c.Unsigned(1), c.Unsigned(2),
+                       std::string(c.Text(3))};
+    const uint64_t hash = c.Unsigned(4);
+    const bool in_body = hash != 0 && !c.IsNull(5) && c.Unsigned(5) == hash;
+    if (hash != 0) found.prefix += c.Text(in_body ? 6 : 7);
+    if (!place(std::move(found))) return absl::OkStatus();
+  }
 }
 
 absl::Status SnapshotReader::ReadDigests(AccountId account, MailboxId mailbox, UidSpan uids,

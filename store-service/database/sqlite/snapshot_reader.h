@@ -26,6 +26,8 @@ class SnapshotReader final : public ReadSnapshot {
   absl::StatusOr<std::optional<DeliveryRow>> FindDelivery(const DeliveryKey& key) override;
   absl::StatusOr<std::optional<MessagePlace>> FindPlace(AccountId account, MailboxId mailbox,
                                                         Uid uid) override;
+  absl::Status ReadPlaces(AccountId account, MailboxId mailbox, UidSpan uids,
+                          const std::function<bool(MessagePlace)>& place) override;
   absl::Status ReadDigests(AccountId account, MailboxId mailbox, UidSpan uids,
                            const std::function<bool(const DigestEntry&)>& entry) override;
   absl::StatusOr<std::vector<AccountRow>> Accounts(AccountId after, uint32_t limit) override;
