@@ -2,18 +2,59 @@
 
 #include <sys/stat.h>
 
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/file/file_system.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
+#include "posthorn/config/v1/kinds.pb.h"
 #include "store-service/auth/authenticator.h"
+#include "store-service/blob/local_blob_store.h"
+#include "store-service/blob/scrubber.h"
+#include "store-service/database/sqlite/sqlite_database.h"
+#include "store-service/events/event_store.h"
+#include "store-service/mailbox/mail_store.h"
 #include "store-service/objects/configuration.h"
+#include "store-service/service/blobs_service.h"
+#include "store-service/service/digest_cache.h"
 #include "store-service/service/directory_service.h"
+#include "store-service/service/journals_service.h"
 #include "store-service/service/objects_service.h"
 #include "store-service/service/roles.h"
+#include "store-service/service/trace_service.h"
 
 namespace posthorn::store_service {
+namespace {
+
+constexpr int kFileThreads = 4;
+constexpr size_t kMaxQueuedFiles = 4096;
+constexpr size_t kDigestBudget = size_t{32} << 20;
+constexpr int64_t kDaySeconds = 86400;
+
+absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobs(net::Loop& loop, file::FileSystem& files,
+                                                     const std::string& directory) {
+  RETURN_IF_ERROR(files.MakeDirectory(directory));
+  LocalBlobOptions options;
+  options.directory = directory;
+  options.system = &files;
+  options.deliver = [&loop](std::vector<Completion> batch) {
+    auto shared = std::make_shared<std::vector<Completion>>(std::move(batch));
+    loop.Post([shared] {
+      for (Completion& completion : *shared) completion.done(std::move(completion.result));
+    });
+  };
+  return OpenLocalBlobStore(std::move(options));
+}
+
+absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
+                                                       const std::string& directory) {
+  EventStoreOptions options;
+  options.directory = directory;
+  options.system = &files;
+  return OpenEventStore(std::move(options));
+}
+
+}  // namespace
 
 process::Service::Options StoreOptions() {
   // The configuration lies here: the store cannot wait for it, and takes what it needs as it comes.
@@ -28,32 +69,100 @@ struct Store::Parts {
   std::unique_ptr<Configuration> configuration;
   std::unique_ptr<TicketSigner> signer;
   std::unique_ptr<Authenticator> authenticator;
-  std::unique_ptr<ObjectsService> objects;
-  std::unique_ptr<DirectoryService> directory;
+  std::unique_ptr<BlobStore> blobs;
+  std::unique_ptr<EventStore> events;
+  std::unique_ptr<Database> database;
+  std::unique_ptr<net::BlockingPool> files;
+  std::unique_ptr<DigestCache> digests;
+  std::unique_ptr<MailStore> mail;
+  std::unique_ptr<Scrubber> scrubber;
+  std::unique_ptr<ObjectsService> objects_service;
+  std::unique_ptr<DirectoryService> directory_service;
+  std::unique_ptr<BlobsService> blobs_service;
+  std::unique_ptr<JournalsService> journals_service;
+  std::unique_ptr<TraceService> trace_service;
 };
 
 Store::Store(process::Service& service) : service_(service), parts_(std::make_unique<Parts>()) {}
 Store::~Store() = default;
 
 net::Task<absl::Status> Store::SetUp() {
-  const std::string& data = service_.flags().data;
-  if (data.empty()) co_return base::Invalid("--data is missing");
+  if (service_.flags().data.empty()) co_return base::Invalid("--data is missing");
   // Whatever is made from here on belongs to this user alone: the key of all secrets lies among it.
   umask(0077);
-  CO_ASSIGN_OR_RETURN(parts_->configuration,
-                      Configuration::Open(service_.loop(), file::Real(), {.directory = data}));
-  Configuration& configuration = *parts_->configuration;
-  parts_->signer =
-      std::make_unique<TicketSigner>(configuration.box().Derive("ticket"), configuration.model());
-  parts_->authenticator = std::make_unique<Authenticator>(configuration, *parts_->signer);
-  parts_->objects = std::make_unique<ObjectsService>(configuration, *parts_->authenticator);
-  parts_->directory = std::make_unique<DirectoryService>(configuration, *parts_->authenticator);
-  parts_->objects->Register(service_.server());
-  parts_->directory->Register(service_.server());
-  observe::Info("store.open", {{"revision", configuration.head()},
-                               {"domains", configuration.model().domains()},
-                               {"accounts", configuration.model().accounts()}});
+  CO_RETURN_IF_ERROR(Open());
+  CO_RETURN_IF_ERROR(co_await StartMail());
+  CO_RETURN_IF_ERROR(co_await Serve());
+  FollowConfiguration();
+  const Model& model = parts_->configuration->model();
+  observe::Info("store.open", {{"revision", parts_->configuration->head()},
+                               {"domains", model.domains()},
+                               {"accounts", model.accounts()},
+                               {"segments", parts_->blobs->Stats().segments}});
   co_return absl::OkStatus();
+}
+
+absl::Status Store::Open() {
+  Parts& parts = *parts_;
+  net::Loop& loop = service_.loop();
+  file::FileSystem& files = file::Real();
+  const std::string& data = service_.flags().data;
+  ASSIGN_OR_RETURN(parts.configuration, Configuration::Open(loop, files, {.directory = data}));
+  ASSIGN_OR_RETURN(parts.blobs, OpenBlobs(loop, files, data + "/blobs"));
+  ASSIGN_OR_RETURN(parts.events, OpenEvents(files, data + "/events"));
+  ASSIGN_OR_RETURN(parts.database, OpenSqliteDatabase({.path = data + "/mail.db"}));
+  parts.signer = std::make_unique<TicketSigner>(parts.configuration->box().Derive("ticket"),
+                                                parts.configuration->model());
+  parts.authenticator = std::make_unique<Authenticator>(*parts.configuration, *parts.signer);
+  parts.files = std::make_unique<net::BlockingPool>(loop, "files", kFileThreads, kMaxQueuedFiles);
+  parts.digests = std::make_unique<DigestCache>(*parts.blobs, *parts.files, kDigestBudget);
+  parts.scrubber = std::make_unique<Scrubber>(*parts.blobs, ScrubberOptions());
+  return absl::OkStatus();
+}
+
+net::Task<absl::Status> Store::StartMail() {
+  Parts& parts = *parts_;
+  parts.mail = std::make_unique<MailStore>(
+      MailStore::Parts{service_.loop(), *parts.database, *parts.blobs, *parts.digests,
+                       parts.configuration->model(), *parts.signer},
+      MailStore::Options());
+  service_.OnStop([mail = parts.mail.get()] { return mail->Stop(); });
+  CO_RETURN_IF_ERROR(co_await parts.mail->Start());
+  parts.configuration->SetSessionEnder(*parts.mail);
+  parts.configuration->SetLifecycle(*parts.mail);
+  co_return absl::OkStatus();
+}
+
+net::Task<absl::Status> Store::Serve() {
+  Parts& parts = *parts_;
+  rpc::Server& server = service_.server();
+  parts.objects_service =
+      std::make_unique<ObjectsService>(*parts.configuration, *parts.authenticator);
+  parts.directory_service =
+      std::make_unique<DirectoryService>(*parts.configuration, *parts.authenticator);
+  parts.directory_service->SetUsage(*parts.mail);
+  parts.blobs_service =
+      std::make_unique<BlobsService>(service_.loop(), *parts.blobs, *parts.digests, *parts.files);
+  parts.journals_service = std::make_unique<JournalsService>(service_.loop(), *parts.configuration);
+  parts.trace_service = std::make_unique<TraceService>(*parts.events, *parts.files);
+  CO_RETURN_IF_ERROR(co_await parts.journals_service->Load());
+  parts.objects_service->Register(server);
+  parts.directory_service->Register(server);
+  parts.blobs_service->Register(server);
+  parts.journals_service->Register(server);
+  parts.trace_service->Register(server);
+  parts.mail->Register(server);
+  co_return absl::OkStatus();
+}
+
+void Store::FollowConfiguration() {
+  service_.OnConfig([events = parts_->events.get()](const config::Snapshot& snapshot) {
+    const auto& settings = snapshot.Get<posthorn::config::v1::Settings>();
+    if (settings.trace_days() > 0) {
+      events->SetRetention(
+          static_cast<int>((settings.trace_days() + kDaySeconds - 1) / kDaySeconds));
+    }
+  });
 }
 
 }  // namespace posthorn::store_service

@@ -21,6 +21,10 @@ class Store {
 
  private:
   struct Parts;
+  absl::Status Open();
+  net::Task<absl::Status> StartMail();
+  net::Task<absl::Status> Serve();
+  void FollowConfiguration();
   process::Service& service_;
   std::unique_ptr<Parts> parts_;
 };

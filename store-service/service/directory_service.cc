@@ -1,5 +1,6 @@
 #include "store-service/service/directory_service.h"
 
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/mail/address.h"
 #include "store-service/directory/resolve.h"

@@ -2,6 +2,7 @@
 
 #include <variant>
 
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "lib/observe/metrics.h"

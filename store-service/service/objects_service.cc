@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "store-service/service/roles.h"

@@ -1,0 +1,162 @@
+#include "store-service/service/journals_service.h"
+
+#include <algorithm>
+
+#include "lib/base/clock.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+#include "lib/observe/log.h"
+#include "store-service/service/roles.h"
+
+namespace posthorn::store_service {
+namespace {
+
+namespace v1 = posthorn::store::v1;
+
+constexpr size_t kIdBytes = 16;
+constexpr size_t kKeysInAQuestion = 50000;
+constexpr std::chrono::milliseconds kPatience{30000};
+constexpr std::chrono::milliseconds kLookAround{1000};
+
+absl::Status ReadJournals(sqlite::Connection& db,
+                          std::vector<std::pair<std::string, std::string>>& out) {
+  sqlite::Cursor row = db.Query("SELECT id,description FROM journal");
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, row.Next());
+    if (!more) return absl::OkStatus();
+    out.emplace_back(row.Text(0), row.Text(1));
+  }
+}
+
+}  // namespace
+
+void JournalsService::Register(rpc::Server& server) {
+  server.Handle(rpc::store::kJournalsRegister, {kQueue},
+                std::function([this](const rpc::CallContext&, v1::RegisterJournalRequest request) {
+                  return RegisterJournal(std::move(request));
+                }));
+  server.HandleStream(rpc::store::kJournalsAttend, {kQueue},
+                      [this](rpc::ServerCall& call) { return Attend(call); });
+}
+
+net::Task<absl::Status> JournalsService::Load() {
+  auto rows = std::make_shared<std::vector<std::pair<std::string, std::string>>>();
+  CO_RETURN_IF_ERROR(co_await configuration_.Write(
+      [rows](sqlite::Connection& db) { return ReadJournals(db, *rows); }));
+  for (const auto& [id, description] : *rows) journals_[id].description = description;
+  co_return absl::OkStatus();
+}
+
+net::Task<absl::StatusOr<v1::RegisterJournalReply>> JournalsService::RegisterJournal(
+    v1::RegisterJournalRequest request) {
+  if (request.journal_id().size() != kIdBytes) co_return base::Invalid("a journal id has 16 bytes");
+  const auto known = journals_.find(request.journal_id());
+  if (known == journals_.end() || known->second.description != request.description()) {
+    // Counted from before it is durable: only more is kept by that.
+    journals_[request.journal_id()].description = request.description();
+    CO_RETURN_IF_ERROR(co_await configuration_.Write(
+        [id = request.journal_id(), description = request.description()](sqlite::Connection& db) {
+          return db.Run("INSERT OR REPLACE INTO journal VALUES(?1,?2,?3)", sqlite::Bytes(id),
+                        description, base::WallSeconds());
+        }));
+    observe::Info("store.journal", {{"id", base::Hex(request.journal_id())},
+                                    {"description", request.description()}});
+  }
+  co_return v1::RegisterJournalReply();
+}
+
+net::Task<absl::Status> JournalsService::Attend(rpc::ServerCall& call) {
+  v1::JournalAnswer hello;
+  CO_ASSIGN_OR_RETURN(const bool there, co_await call.Read(hello));
+  const auto journal = journals_.find(hello.journal_id());
+  if (!there || journal == journals_.end())
+    co_return base::Precondition("this journal is not registered");
+  auto attendant = std::make_shared<Attendant>(loop_);
+  if (journal->second.attendant != nullptr) {
+    journal->second.attendant->replaced = true;
+    journal->second.attendant->changed.NotifyAll();
+  }
+  journal->second.attendant = attendant;
+  const absl::Status status = co_await Serve(call, attendant);
+  for (Question& question : attendant->waiting)
+    question.promise.Set(base::Unavailable("the journal went away"));
+  const auto mine = journals_.find(hello.journal_id());
+  if (mine != journals_.end() && mine->second.attendant == attendant)
+    mine->second.attendant.reset();
+  co_return status;
+}
+
+net::Task<absl::Status> JournalsService::Serve(rpc::ServerCall& call,
+                                               std::shared_ptr<Attendant> attendant) {
+  call.OnCancel([attendant] { attendant->changed.NotifyAll(); });
+  while (!call.cancelled()) {
+    if (attendant->replaced) co_return base::Aborted("this journal attends a second time");
+    if (attendant->waiting.empty()) {
+      (void)co_await attendant->changed.WaitFor(kLookAround);
+      continue;
+    }
+    CO_RETURN_IF_ERROR(co_await Ask(call, attendant->waiting.front()));
+    attendant->waiting.pop_front();
+  }
+  co_return absl::OkStatus();
+}
+
+net::Task<absl::Status> JournalsService::Ask(rpc::ServerCall& call, Question& question) {
+  v1::JournalQuestion message;
+  message.set_question(question.number);
+  for (const uint64_t key : question.keys) message.add_keys(key);
+  CO_RETURN_IF_ERROR(co_await call.Write(message));
+  v1::JournalAnswer answer;
+  do {
+    CO_ASSIGN_OR_RETURN(const bool more, co_await call.Read(answer));
+    if (!more) co_return base::Unavailable("the journal ended the call");
+  } while (answer.question() != question.number);
+  question.promise.Set(std::vector<uint64_t>(answer.held().begin(), answer.held().end()));
+  co_return absl::OkStatus();
+}
+
+net::Task<JournalsService::Answer> JournalsService::AskOne(std::string id,
+                                                           std::vector<uint64_t> keys) {
+  const auto journal = journals_.find(id);
+  const std::string name = journal == journals_.end() ? "" : journal->second.description;
+  if (journal == journals_.end() || journal->second.attendant == nullptr) {
+    co_return base::Unavailable(base::StrCat("the journal ", name, " is not connected"));
+  }
+  net::Promise<Answer> promise(loop_);
+  const std::shared_ptr<Attendant> attendant = journal->second.attendant;
+  attendant->waiting.push_back({next_question_++, std::move(keys), promise});
+  attendant->changed.NotifyAll();
+  const auto timer = loop_.After(kPatience, [promise, name]() mutable {
+    promise.Set(base::Unavailable(base::StrCat("the journal ", name, " does not answer")));
+  });
+  co_return co_await promise.Get();
+}
+
+net::Task<JournalsService::Answer> JournalsService::Held(std::vector<uint64_t> keys) {
+  std::vector<std::string> ids;
+  for (const auto& [id, journal] : journals_) ids.push_back(id);
+  std::vector<uint64_t> held;
+  for (const std::string& id : ids) {
+    for (size_t at = 0; at < keys.size(); at += kKeysInAQuestion) {
+      const auto first = keys.begin() + static_cast<ptrdiff_t>(at);
+      const auto last =
+          keys.begin() + static_cast<ptrdiff_t>(std::min(keys.size(), at + kKeysInAQuestion));
+      CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> some,
+                          co_await AskOne(id, std::vector<uint64_t>(first, last)));
+      held.insert(held.end(), some.begin(), some.end());
+    }
+  }
+  std::sort(held.begin(), held.end());
+  held.erase(std::unique(held.begin(), held.end()), held.end());
+  co_return held;
+}
+
+std::vector<std::string> JournalsService::Silent() const {
+  std::vector<std::string> silent;
+  for (const auto& [id, journal] : journals_) {
+    if (journal.attendant == nullptr) silent.push_back(journal.description);
+  }
+  return silent;
+}
+
+}  // namespace posthorn::store_service
