@@ -1,0 +1,5 @@
+#pragma once
+
+namespace posthorn::imap_gateway {
+class Store;
+}

@@ -1,0 +1,68 @@
+#pragma once
+
+// What all sessions of the process share. One net::Loop.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "imap-gateway/backend/store_fwd.h"
+#include "lib/login/login.h"
+#include "lib/net/listener.h"
+#include "lib/net/loop.h"
+
+namespace posthorn::net {
+class TlsContext;
+}
+namespace posthorn::observe {
+class Counter;
+class Gauge;
+}  // namespace posthorn::observe
+
+namespace posthorn::imap_gateway {
+
+class SyncClient;
+
+// Settings that sessions look at; swapped as a whole, a command keeps the one it began with.
+struct ImapConfig {
+  enum class PlaintextLogin { kNever, kTrusted, kAlways };
+  std::string hostname = "localhost";
+  uint64_t max_message_size = 50ULL << 20;  // bytes
+  uint32_t max_errors = 10;
+  std::chrono::milliseconds idle_timeout{std::chrono::minutes(30)};
+  PlaintextLogin plaintext_login = PlaintextLogin::kTrusted;
+  std::vector<std::string> trusted;  // CIDRs from which passwords are accepted without TLS
+};
+
+// One listener. Shared by its sessions; a changed certificate replaces `tls`.
+struct Port {
+  enum class Tls { kNone, kStartTls, kStartTlsRequired, kImplicit };
+  std::string name;
+  Tls mode = Tls::kNone;
+  std::shared_ptr<const net::TlsContext> tls;
+};
+
+struct ImapMetrics {
+  ImapMetrics();
+  observe::Gauge* sessions;
+  observe::Gauge* idling;
+  observe::Counter* logins;
+  observe::Counter* bad_commands;
+  observe::Counter* fetched;   // messages in FETCH responses
+  observe::Counter* appended;
+  observe::Counter* byes;
+};
+
+struct Gateway {
+  net::Loop& loop;
+  net::Drain& drain;
+  Store& store;
+  SyncClient& sync;
+  login::Gate& gate;
+  std::shared_ptr<const ImapConfig> config = std::make_shared<ImapConfig>();
+  ImapMetrics metrics{};
+};
+
+}  // namespace posthorn::imap_gateway
