@@ -22,7 +22,8 @@ net::Task<Completion> OnLogout(Session& session, Input input) {
   if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
   session.Untagged("BYE Logging out");
   session.connection().Append(base::StrCat(session.tag(), " OK LOGOUT completed\r\n"));
-  co_await session.FlushNow();
+  // Whether it could be written or not, this is the end.
+  (void)co_await session.FlushNow();
   co_return Completion::Gone();
 }
 

@@ -63,7 +63,7 @@ net::Task<bool> Session::Greet() {
   }
   if (gateway_.drain.draining()) {
     Bye("Server is shutting down");
-    co_await connection_->Flush(kByeLimit);
+    (void)co_await connection_->Flush(kByeLimit);
     co_return false;
   }
   Untagged(base::StrCat("OK [CAPABILITY ", Capabilities(), "] ", config().hostname, " Posthorn IMAP ready"));
@@ -96,7 +96,7 @@ net::Task<void> Session::Run() {
     }
   }
   if (!bye_.empty()) Bye(bye_);
-  co_await connection_->Flush(kByeLimit);
+  (void)co_await connection_->Flush(kByeLimit);
 }
 
 milliseconds Session::ReadLimit() const {
