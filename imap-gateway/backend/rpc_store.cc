@@ -14,8 +14,8 @@ namespace posthorn::imap_gateway {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
 using rpc::Flow;
+using std::chrono::milliseconds;
 namespace v1 = ::posthorn::store::v1;
 
 constexpr milliseconds kTryTimeout{10000};
@@ -40,13 +40,16 @@ class RpcStore : public Store {
  public:
   RpcStore(net::Loop& loop, rpc::Client& client) : loop_(loop), client_(client) {}
 
-  Reply<v1::MailboxReply> CreateMailbox(std::string ticket, v1::CreateMailboxRequest request) override {
+  Reply<v1::MailboxReply> CreateMailbox(std::string ticket,
+                                        v1::CreateMailboxRequest request) override {
     return Write(rpc::store::kMailboxesCreateMailbox, std::move(ticket), std::move(request));
   }
-  Reply<v1::MailboxReply> DeleteMailbox(std::string ticket, v1::DeleteMailboxRequest request) override {
+  Reply<v1::MailboxReply> DeleteMailbox(std::string ticket,
+                                        v1::DeleteMailboxRequest request) override {
     return Write(rpc::store::kMailboxesDeleteMailbox, std::move(ticket), std::move(request));
   }
-  Reply<v1::MailboxReply> RenameMailbox(std::string ticket, v1::RenameMailboxRequest request) override {
+  Reply<v1::MailboxReply> RenameMailbox(std::string ticket,
+                                        v1::RenameMailboxRequest request) override {
     return Write(rpc::store::kMailboxesRenameMailbox, std::move(ticket), std::move(request));
   }
   Reply<v1::MailboxReply> Subscribe(std::string ticket, v1::SubscribeRequest request) override {
@@ -55,7 +58,8 @@ class RpcStore : public Store {
   Reply<v1::AppendReply> Append(std::string ticket, v1::AppendRequest request) override {
     return Write(rpc::store::kMailboxesAppend, std::move(ticket), std::move(request));
   }
-  Reply<v1::StoreFlagsReply> StoreFlags(std::string ticket, v1::StoreFlagsRequest request) override {
+  Reply<v1::StoreFlagsReply> StoreFlags(std::string ticket,
+                                        v1::StoreFlagsRequest request) override {
     return Write(rpc::store::kMailboxesStoreFlags, std::move(ticket), std::move(request));
   }
   Reply<v1::ExpungeReply> Expunge(std::string ticket, v1::ExpungeRequest request) override {
@@ -64,7 +68,8 @@ class RpcStore : public Store {
   Reply<v1::CopyReply> Copy(std::string ticket, v1::CopyRequest request) override {
     return Write(rpc::store::kMailboxesCopy, std::move(ticket), std::move(request));
   }
-  Reply<v1::SearchTextReply> SearchText(std::string ticket, v1::SearchTextRequest request) override {
+  Reply<v1::SearchTextReply> SearchText(std::string ticket,
+                                        v1::SearchTextRequest request) override {
     return client_.Call(rpc::store::kMailboxesSearchText, "mail", Flow::kFree,
                         Options(std::move(ticket), kReadTimeout), std::move(request));
   }

@@ -1,12 +1,12 @@
 #pragma once
 
-// The store as IMAP sessions see it. Behind it: the real one over request streams (rpc_store.h), or one in memory
-// for tests (testing/fake_store.h). `ticket` comes from the login.
-// Writes: `operation` in the request is filled by the session. They are repeated with the same operation while
-// the store does not answer; statuses are
+// The store as IMAP sessions see it. Behind it: the real one over request streams (rpc_store.h), or
+// one in memory for tests (testing/fake_store.h). `ticket` comes from the login. Writes:
+// `operation` in the request is filled by the session. They are repeated with the same operation
+// while the store does not answer; statuses are
 //   kUnavailable  the store was away from the start: nothing happened       → NO [UNAVAILABLE]
-//   kUnknown      the outcome is unknown at the deadline                    → BYE (a NO would be tried again)
-//   everything else as in mailboxes.proto.
+//   kUnknown      the outcome is unknown at the deadline                    → BYE (a NO would be
+//   tried again) everything else as in mailboxes.proto.
 
 #include <memory>
 #include <string>
@@ -26,21 +26,33 @@ class Store {
 
   virtual ~Store() = default;
 
-  virtual Reply<store::v1::MailboxReply> CreateMailbox(std::string ticket, store::v1::CreateMailboxRequest request) = 0;
-  virtual Reply<store::v1::MailboxReply> DeleteMailbox(std::string ticket, store::v1::DeleteMailboxRequest request) = 0;
-  virtual Reply<store::v1::MailboxReply> RenameMailbox(std::string ticket, store::v1::RenameMailboxRequest request) = 0;
-  virtual Reply<store::v1::MailboxReply> Subscribe(std::string ticket, store::v1::SubscribeRequest request) = 0;
-  virtual Reply<store::v1::AppendReply> Append(std::string ticket, store::v1::AppendRequest request) = 0;
-  virtual Reply<store::v1::StoreFlagsReply> StoreFlags(std::string ticket, store::v1::StoreFlagsRequest request) = 0;
-  virtual Reply<store::v1::ExpungeReply> Expunge(std::string ticket, store::v1::ExpungeRequest request) = 0;
+  virtual Reply<store::v1::MailboxReply> CreateMailbox(std::string ticket,
+                                                       store::v1::CreateMailboxRequest request) = 0;
+  virtual Reply<store::v1::MailboxReply> DeleteMailbox(std::string ticket,
+                                                       store::v1::DeleteMailboxRequest request) = 0;
+  virtual Reply<store::v1::MailboxReply> RenameMailbox(std::string ticket,
+                                                       store::v1::RenameMailboxRequest request) = 0;
+  virtual Reply<store::v1::MailboxReply> Subscribe(std::string ticket,
+                                                   store::v1::SubscribeRequest request) = 0;
+  virtual Reply<store::v1::AppendReply> Append(std::string ticket,
+                                               store::v1::AppendRequest request) = 0;
+  virtual Reply<store::v1::StoreFlagsReply> StoreFlags(std::string ticket,
+                                                       store::v1::StoreFlagsRequest request) = 0;
+  virtual Reply<store::v1::ExpungeReply> Expunge(std::string ticket,
+                                                 store::v1::ExpungeRequest request) = 0;
   virtual Reply<store::v1::CopyReply> Copy(std::string ticket, store::v1::CopyRequest request) = 0;
-  virtual Reply<store::v1::SearchTextReply> SearchText(std::string ticket, store::v1::SearchTextRequest request) = 0;
+  virtual Reply<store::v1::SearchTextReply> SearchText(std::string ticket,
+                                                       store::v1::SearchTextRequest request) = 0;
 
-  // Streams: write what is said, then read until false. Unused ends are cancelled by destroying the call.
-  virtual std::unique_ptr<rpc::RawCall> ReadMessages(std::string ticket) = 0;  // write one ReadMessagesRequest
-  virtual std::unique_ptr<rpc::RawCall> ReadDigests(std::string ticket) = 0;   // write one ReadDigestsRequest
-  virtual std::unique_ptr<rpc::RawCall> Put(std::string ticket) = 0;           // write PutRequests, read one PutReply
-  virtual std::unique_ptr<rpc::RawCall> Attach() = 0;                          // Sync
+  // Streams: write what is said, then read until false. Unused ends are cancelled by destroying the
+  // call.
+  virtual std::unique_ptr<rpc::RawCall> ReadMessages(
+      std::string ticket) = 0;  // write one ReadMessagesRequest
+  virtual std::unique_ptr<rpc::RawCall> ReadDigests(
+      std::string ticket) = 0;  // write one ReadDigestsRequest
+  virtual std::unique_ptr<rpc::RawCall> Put(
+      std::string ticket) = 0;                         // write PutRequests, read one PutReply
+  virtual std::unique_ptr<rpc::RawCall> Attach() = 0;  // Sync
 };
 
 // 16 random bytes.

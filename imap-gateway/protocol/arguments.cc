@@ -33,7 +33,8 @@ absl::StatusOr<CommandHead> ParseHead(std::string_view text) {
   CommandHead head;
   size_t at = 0;
   while (at < text.size() && at <= kMaxTag && IsTagChar(text[at])) ++at;
-  if (at == 0 || at > kMaxTag || at == text.size() || text[at] != ' ') return base::Invalid("expected a tag");
+  if (at == 0 || at > kMaxTag || at == text.size() || text[at] != ' ')
+    return base::Invalid("expected a tag");
   head.tag = text.substr(0, at);
   Scanner scan(text.substr(at + 1));
   const absl::StatusOr<std::string_view> name = scan.Atom();
@@ -104,10 +105,12 @@ absl::StatusOr<CreateArguments> ParseCreate(std::string_view text) {
     RETURN_IF_ERROR(scan.Expect('('));
     while (!scan.Eat(')')) {
       ASSIGN_OR_RETURN(const std::string use, scan.Flag());
-      if (!arguments.special_use.empty()) return base::Error(absl::StatusCode::kUnimplemented, "special use");
+      if (!arguments.special_use.empty())
+        return base::Error(absl::StatusCode::kUnimplemented, "special use");
       for (const std::string_view known : kSpecialUses)
         if (base::EqualsIgnoreCase(use, known)) arguments.special_use = known;
-      if (arguments.special_use.empty()) return base::Error(absl::StatusCode::kUnimplemented, "special use");
+      if (arguments.special_use.empty())
+        return base::Error(absl::StatusCode::kUnimplemented, "special use");
       scan.Eat(' ');
     }
     RETURN_IF_ERROR(scan.Expect(')'));
@@ -233,8 +236,10 @@ absl::StatusOr<std::string> ParseId(std::string_view text) {
       ASSIGN_OR_RETURN(const std::string field, scan.String());
       RETURN_IF_ERROR(scan.Space());
       ASSIGN_OR_RETURN(const auto value, scan.Nstring());
-      const bool wanted = base::EqualsIgnoreCase(field, "name") || base::EqualsIgnoreCase(field, "version");
-      if (wanted && value) base::StrAppend(name, name.empty() ? "" : " ", std::string_view(*value).substr(0, 100));
+      const bool wanted =
+          base::EqualsIgnoreCase(field, "name") || base::EqualsIgnoreCase(field, "version");
+      if (wanted && value)
+        base::StrAppend(name, name.empty() ? "" : " ", std::string_view(*value).substr(0, 100));
     }
   }
   RETURN_IF_ERROR(scan.End());

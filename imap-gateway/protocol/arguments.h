@@ -1,7 +1,8 @@
 #pragma once
 
-// The typed arguments of commands, each with the function that parses what stands behind the command's name.
-// Every parser demands the end of the command. kInvalidArgument says what was expected.
+// The typed arguments of commands, each with the function that parses what stands behind the
+// command's name. Every parser demands the end of the command. kInvalidArgument says what was
+// expected.
 
 #include <cstdint>
 #include <optional>
@@ -20,8 +21,8 @@ namespace posthorn::imap_gateway {
 
 struct CommandHead {
   std::string tag;
-  std::string name;           // upper case; "UID FETCH" for UID's subcommands
-  std::string_view arguments; // behind the name and one space; a view into the text
+  std::string name;            // upper case; "UID FETCH" for UID's subcommands
+  std::string_view arguments;  // behind the name and one space; a view into the text
 };
 // tag SP command; the tag is empty when not even that could be read.
 absl::StatusOr<CommandHead> ParseHead(std::string_view text);
@@ -33,7 +34,7 @@ struct LoginArguments {
 absl::StatusOr<LoginArguments> ParseLogin(std::string_view text);
 
 struct AuthenticateArguments {
-  std::string mechanism;  // upper case
+  std::string mechanism;                        // upper case
   std::optional<std::string> initial_response;  // still base64; "=" is empty ([RFC4959])
 };
 absl::StatusOr<AuthenticateArguments> ParseAuthenticate(std::string_view text);

@@ -6,10 +6,12 @@
 namespace posthorn::imap_gateway {
 namespace {
 
-// True when `text` is "tag APPEND mailbox …" with the mailbox name complete: the literal that follows is a message.
+// True when `text` is "tag APPEND mailbox …" with the mailbox name complete: the literal that
+// follows is a message.
 bool IsMessageNext(std::string_view text) {
   Scanner scan(text);
-  if (!scan.Atom().ok() || !scan.Eat(' ') || !scan.EatWord("APPEND") || !scan.Eat(' ')) return false;
+  if (!scan.Atom().ok() || !scan.Eat(' ') || !scan.EatWord("APPEND") || !scan.Eat(' '))
+    return false;
   return scan.Astring().ok();
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Puts one command together from lines and literals. Pure: the session does the reading. Bounded: a command that
-// grows beyond its limit is refused before more of it is read.
+// Puts one command together from lines and literals. Pure: the session does the reading. Bounded: a
+// command that grows beyond its limit is refused before more of it is read.
 
 #include <cstdint>
 #include <optional>
@@ -24,7 +24,8 @@ class CommandFramer {
   enum class Step {
     kComplete,  // text() is a whole command
     kLiteral,   // mark() says what to read next; give it to AddLiteral, then go on with AddLine
-    kMessage,   // text() is an APPEND up to its message's mark; the message itself is the command's business
+    kMessage,   // text() is an APPEND up to its message's mark; the message itself is the command's
+                // business
     kTooLarge,  // mark() names a literal that does not fit
   };
 

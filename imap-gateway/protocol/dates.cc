@@ -36,11 +36,13 @@ Date DateFromDays(int64_t days) {
   const int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
   const int64_t shifted = (5 * of_year + 2) / 153;
   const int month = static_cast<int>(shifted < 10 ? shifted + 3 : shifted - 9);
-  return {year + era * 400 + (month <= 2), month, static_cast<int>(of_year - (153 * shifted + 2) / 5 + 1)};
+  return {year + era * 400 + (month <= 2), month,
+          static_cast<int>(of_year - (153 * shifted + 2) / 5 + 1)};
 }
 
 int DaysInMonth(int64_t year, int month) {
-  const int64_t next = month == 12 ? DaysFromDate(year + 1, 1, 1) : DaysFromDate(year, month + 1, 1);
+  const int64_t next =
+      month == 12 ? DaysFromDate(year + 1, 1, 1) : DaysFromDate(year, month + 1, 1);
   return static_cast<int>(next - DaysFromDate(year, month, 1));
 }
 
@@ -62,13 +64,15 @@ absl::Status Bad() { return base::Invalid("malformed date"); }
 
 absl::StatusOr<int32_t> ParseDay(std::string_view text) {
   const auto parts = base::Split(text, '-');
-  if (parts.size() != 3 || parts[0].empty() || parts[0].size() > 2 || parts[2].size() != 4) return Bad();
+  if (parts.size() != 3 || parts[0].empty() || parts[0].size() > 2 || parts[2].size() != 4)
+    return Bad();
   const auto day = base::ParseInt<int>(base::Trim(parts[0]));
   const auto year = base::ParseInt<int>(parts[2]);
   int month = 0;
   for (size_t i = 0; i < kMonths.size(); ++i)
     if (base::EqualsIgnoreCase(parts[1], kMonths[i])) month = static_cast<int>(i) + 1;
-  if (!day || !year || month == 0 || *year < 1 || *day < 1 || *day > DaysInMonth(*year, month)) return Bad();
+  if (!day || !year || month == 0 || *year < 1 || *day < 1 || *day > DaysInMonth(*year, month))
+    return Bad();
   return static_cast<int32_t>(DaysFromDate(*year, month, *day));
 }
 
@@ -83,9 +87,11 @@ absl::StatusOr<DateTime> ParseDateTime(std::string_view text) {
   const auto zone_hour = TwoDigits(parts[2].substr(1, 2));
   const auto zone_minute = TwoDigits(parts[2].substr(3, 2));
   if (!hour || !minute || !second || !zone_hour || !zone_minute) return Bad();
-  if (parts[1][2] != ':' || parts[1][5] != ':' || (parts[2][0] != '+' && parts[2][0] != '-')) return Bad();
+  if (parts[1][2] != ':' || parts[1][5] != ':' || (parts[2][0] != '+' && parts[2][0] != '-'))
+    return Bad();
   if (*hour < 0 || *minute < 0 || *second < 0 || *zone_hour < 0 || *zone_minute < 0) return Bad();
-  if (*hour > 23 || *minute > 59 || *second > 60 || *zone_hour > 23 || *zone_minute > 59) return Bad();
+  if (*hour > 23 || *minute > 59 || *second > 60 || *zone_hour > 23 || *zone_minute > 59)
+    return Bad();
   DateTime when;
   when.zone_minutes = (*zone_hour * 60 + *zone_minute) * (parts[2][0] == '-' ? -1 : 1);
   when.seconds = day * kDaySeconds + *hour * 3600 + *minute * 60 + *second - when.zone_minutes * 60;
@@ -117,7 +123,8 @@ void AppendDateTime(std::string& out, DateTime when) {
 }
 
 int32_t LocalDay(DateTime when) {
-  return static_cast<int32_t>(FloorDiv(when.seconds + int64_t{when.zone_minutes} * 60, kDaySeconds));
+  return static_cast<int32_t>(
+      FloorDiv(when.seconds + int64_t{when.zone_minutes} * 60, kDaySeconds));
 }
 
 }  // namespace posthorn::imap_gateway

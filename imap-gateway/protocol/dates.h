@@ -1,6 +1,7 @@
 #pragma once
 
-// IMAP's two date forms, without the C library's time zone machinery (FETCH prints 500,000 of them a second).
+// IMAP's two date forms, without the C library's time zone machinery (FETCH prints 500,000 of them
+// a second).
 
 #include <cstdint>
 #include <string>

@@ -75,8 +75,10 @@ absl::Status ParseSectionSpec(Scanner& scan, FetchSection& section) {
 
 std::string LabelOf(const FetchSection& section) {
   std::string out = "BODY[";
-  for (size_t i = 0; i < section.part.size(); ++i) base::StrAppend(out, i == 0 ? "" : ".", section.part[i]);
-  static constexpr std::string_view kKinds[] = {"", "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT", "MIME"};
+  for (size_t i = 0; i < section.part.size(); ++i)
+    base::StrAppend(out, i == 0 ? "" : ".", section.part[i]);
+  static constexpr std::string_view kKinds[] = {
+      "", "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT", "MIME"};
   const std::string_view kind = kKinds[static_cast<size_t>(section.kind)];
   if (!section.part.empty() && !kind.empty()) out.push_back('.');
   out.append(kind);
@@ -87,7 +89,8 @@ std::string LabelOf(const FetchSection& section) {
       const std::string& field = section.fields[i];
       bool atom = !field.empty();
       for (const char c : field) atom = atom && IsAstringChar(c);
-      // A field name that is no atom goes back as a quoted string; control characters cannot match any field.
+      // A field name that is no atom goes back as a quoted string; control characters cannot match
+      // any field.
       std::string safe;
       for (const char c : field) {
         if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) continue;

@@ -29,11 +29,11 @@ struct FetchSection {
   enum class Kind : uint8_t { kAll, kHeader, kHeaderFields, kHeaderFieldsNot, kText, kMime };
   Kind kind = Kind::kAll;
   bool peek = false;
-  std::vector<uint32_t> part;        // "1.2" is {1, 2}
-  std::vector<std::string> fields;   // of HEADER.FIELDS, upper case
-  std::optional<uint64_t> offset;    // of <offset.length>
+  std::vector<uint32_t> part;       // "1.2" is {1, 2}
+  std::vector<std::string> fields;  // of HEADER.FIELDS, upper case
+  std::optional<uint64_t> offset;   // of <offset.length>
   uint64_t length = 0;
-  std::string label;                 // what the response calls it: "BODY[1.2]<0>", "RFC822.HEADER"
+  std::string label;  // what the response calls it: "BODY[1.2]<0>", "RFC822.HEADER"
 };
 
 struct FetchItems {

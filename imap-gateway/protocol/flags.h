@@ -24,8 +24,9 @@ struct FlagList {
 
 // The bit of "\Seen" …; nothing for other names.
 std::optional<uint8_t> SystemFlagBit(std::string_view flag);
-// flag-list, or flags without parentheses when `bare` (STORE). \Recent is dropped; other unknown system flags are
-// kInvalidArgument, and so are keywords longer than 100 bytes or more than 128 of them.
+// flag-list, or flags without parentheses when `bare` (STORE). \Recent is dropped; other unknown
+// system flags are kInvalidArgument, and so are keywords longer than 100 bytes or more than 128 of
+// them.
 enum class Parentheses { kRequired, kOptional };
 absl::StatusOr<FlagList> ParseFlagList(Scanner& scan, Parentheses parentheses);
 

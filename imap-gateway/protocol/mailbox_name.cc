@@ -9,7 +9,8 @@
 namespace posthorn::imap_gateway {
 namespace {
 
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
+constexpr std::string_view kAlphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
 // The code point at `at`, which moves behind it; nothing when the bytes are not UTF-8.
 std::optional<uint32_t> NextCodePoint(std::string_view text, size_t& at) {
@@ -148,7 +149,8 @@ absl::StatusOr<std::string> ParseMailboxName(std::string_view wire) {
   if (name->empty()) return base::Invalid("empty mailbox name");
   if (name->size() > kMaxNameBytes) return base::Invalid("mailbox name too long");
   for (const char c : *name)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return base::Invalid("control character in mailbox name");
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      return base::Invalid("control character in mailbox name");
   const std::vector<std::string_view> levels = base::Split(*name, kDelimiter);
   if (levels.size() > kMaxNameLevels) return base::Invalid("mailbox name too deep");
   for (const std::string_view level : levels)
@@ -160,7 +162,8 @@ absl::StatusOr<std::string> ParseMailboxName(std::string_view wire) {
 
 bool ListMatches(std::string_view pattern, std::string_view name) {
   std::string folded;
-  if (base::StartsWithIgnoreCase(pattern, "INBOX") && (pattern.size() == 5 || pattern[5] == kDelimiter)) {
+  if (base::StartsWithIgnoreCase(pattern, "INBOX") &&
+      (pattern.size() == 5 || pattern[5] == kDelimiter)) {
     folded = base::StrCat("INBOX", pattern.substr(5));
     pattern = folded;
   }

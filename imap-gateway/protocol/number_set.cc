@@ -18,7 +18,8 @@ NumberSet::NumberSet(std::vector<NumberRange> ranges) {
   std::sort(ranges.begin(), ranges.end(),
             [](const NumberRange& a, const NumberRange& b) { return a.first < b.first; });
   for (const NumberRange& range : ranges) {
-    if (!ranges_.empty() && (range.first <= ranges_.back().last || range.first - 1 == ranges_.back().last)) {
+    if (!ranges_.empty() &&
+        (range.first <= ranges_.back().last || range.first - 1 == ranges_.back().last)) {
       ranges_.back().last = std::max(ranges_.back().last, range.last);
     } else {
       ranges_.push_back(range);

@@ -1,7 +1,7 @@
 #pragma once
 
-// A cursor over the text of one command, literals included as they came ("{3}" CRLF "abc"). Pure; never reads past
-// the end, never throws. Methods are named after the ABNF of [RFC9051 9].
+// A cursor over the text of one command, literals included as they came ("{3}" CRLF "abc"). Pure;
+// never reads past the end, never throws. Methods are named after the ABNF of [RFC9051 9].
 
 #include <cstdint>
 #include <optional>

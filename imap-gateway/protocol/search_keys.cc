@@ -142,7 +142,8 @@ class Parser {
     return no;
   }
 
-  // "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer; we have one modseq for all flags.
+  // "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer; we have one modseq for all
+  // flags.
   absl::StatusOr<SearchKey> ModSeq() {
     out_.has_modseq = true;
     if (scan_.Peek() == '"') {

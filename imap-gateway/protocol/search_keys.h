@@ -17,13 +17,13 @@ struct SearchKey {
     kAnd,  // all of `children`; none: everything
     kOr,
     kNot,
-    kAllFlags,    // every bit of `number`
+    kAllFlags,  // every bit of `number`
     kNoneOfFlags,
-    kKeyword,     // `text`
-    kNever,       // RECENT, NEW, OLD's opposite: we never have \Recent messages
-    kSequence,    // `set`
-    kUid,         // `set`
-    kBefore,      // internal date: day < number
+    kKeyword,   // `text`
+    kNever,     // RECENT, NEW, OLD's opposite: we never have \Recent messages
+    kSequence,  // `set`
+    kUid,       // `set`
+    kBefore,    // internal date: day < number
     kOn,
     kSince,
     kSentBefore,  // Date header
@@ -34,10 +34,10 @@ struct SearchKey {
     kSavedSince,
     kLarger,
     kSmaller,
-    kYounger,     // seconds
+    kYounger,  // seconds
     kOlder,
-    kModSeq,      // modseq >= number
-    kHeader,      // `field` contains `text`
+    kModSeq,  // modseq >= number
+    kHeader,  // `field` contains `text`
     kBody,
     kText,
   };
@@ -64,7 +64,8 @@ struct SearchArguments {
   bool has_modseq = false;
 };
 
-// Everything behind "SEARCH ". kUnimplemented: a charset other than US-ASCII and UTF-8 ([BADCHARSET]).
+// Everything behind "SEARCH ". kUnimplemented: a charset other than US-ASCII and UTF-8
+// ([BADCHARSET]).
 absl::StatusOr<SearchArguments> ParseSearch(Scanner& scan);
 
 }  // namespace posthorn::imap_gateway

@@ -6,20 +6,23 @@ namespace posthorn::imap_gateway {
 
 // [RFC9051 6.1.1]
 net::Task<Completion> OnCapability(Session& session, Input input) {
-  if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
+  if (const absl::Status status = ParseNothing(input.arguments); !status.ok())
+    co_return FromParse(status);
   session.Untagged(base::StrCat("CAPABILITY ", session.Capabilities()));
   co_return Completion::Ok("CAPABILITY completed");
 }
 
 // [RFC9051 6.1.2]; CHECK has nothing of its own to do: all that was answered is durable.
 net::Task<Completion> OnNoop(Session&, Input input) {
-  if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
+  if (const absl::Status status = ParseNothing(input.arguments); !status.ok())
+    co_return FromParse(status);
   co_return Completion::Ok(base::StrCat(input.name, " completed"));
 }
 
 // [RFC9051 6.1.3]
 net::Task<Completion> OnLogout(Session& session, Input input) {
-  if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
+  if (const absl::Status status = ParseNothing(input.arguments); !status.ok())
+    co_return FromParse(status);
   session.Untagged("BYE Logging out");
   session.connection().Append(base::StrCat(session.tag(), " OK LOGOUT completed\r\n"));
   // Whether it could be written or not, this is the end.

@@ -17,10 +17,11 @@ constexpr milliseconds kLiteralLimit{120000};  // for the next bytes of a messag
 constexpr uint64_t kMaxDrained = 16 << 20;
 constexpr size_t kMaxLine = 8 << 10;
 
-// Reads the literal's bytes and hands them to `call`; null: drops them. An error of the client's connection is
-// returned as kCancelled; a failed store call is kept in `failed` and the rest is read and dropped.
-net::Task<absl::Status> ReadLiteral(Session& session, uint64_t size, rpc::RawCall* call, std::string message_id,
-                                    absl::Status* failed) {
+// Reads the literal's bytes and hands them to `call`; null: drops them. An error of the client's
+// connection is returned as kCancelled; a failed store call is kept in `failed` and the rest is
+// read and dropped.
+net::Task<absl::Status> ReadLiteral(Session& session, uint64_t size, rpc::RawCall* call,
+                                    std::string message_id, absl::Status* failed) {
   net::Connection& connection = session.connection();
   store::v1::PutRequest request;
   request.set_size_hint(size);
@@ -45,7 +46,8 @@ net::Task<absl::Status> ReadLiteral(Session& session, uint64_t size, rpc::RawCal
 // The end of the command behind the literal; false when there is more (MULTIAPPEND is not offered).
 net::Task<absl::StatusOr<bool>> ReadEnd(Session& session) {
   const auto line = co_await session.connection().ReadLine(kMaxLine, kLiteralLimit);
-  if (!line.ok()) co_return base::Error(absl::StatusCode::kCancelled, "client went away behind its literal");
+  if (!line.ok())
+    co_return base::Error(absl::StatusCode::kCancelled, "client went away behind its literal");
   co_return line->empty();
 }
 
@@ -54,7 +56,8 @@ net::Task<Completion> Refuse(Session& session, LiteralMark literal, Completion w
   if (literal.synchronizing) co_return why;
   if (literal.size > kMaxDrained) co_return Completion::Bye("[TOOBIG] Message too large");
   absl::Status ignored;
-  if (!(co_await ReadLiteral(session, literal.size, nullptr, {}, &ignored)).ok()) co_return Completion::Gone();
+  if (!(co_await ReadLiteral(session, literal.size, nullptr, {}, &ignored)).ok())
+    co_return Completion::Gone();
   if (!(co_await ReadEnd(session)).ok()) co_return Completion::Gone();
   co_return why;
 }
@@ -67,12 +70,14 @@ net::Task<absl::Status> CheckTarget(Session& session, const AppendArguments& arg
     CO_ASSIGN_OR_RETURN(const auto fresh, co_await session.FreshAccount());
     if (fresh->Find(arguments.mailbox) == nullptr) co_return base::NotFound("mailbox");
   }
-  if (account->quota_bytes() != 0 && account->used_bytes() + arguments.literal.size > account->quota_bytes())
+  if (account->quota_bytes() != 0 &&
+      account->used_bytes() + arguments.literal.size > account->quota_bytes())
     co_return base::Exhausted("quota");
   co_return absl::OkStatus();
 }
 
-net::Task<absl::StatusOr<store::v1::AppendReply>> StoreMessage(Session& session, const AppendArguments& arguments,
+net::Task<absl::StatusOr<store::v1::AppendReply>> StoreMessage(Session& session,
+                                                               const AppendArguments& arguments,
                                                                store::v1::PutReply put) {
   store::v1::AppendRequest request;
   request.set_operation(NewOperation());
@@ -92,7 +97,8 @@ net::Task<absl::StatusOr<store::v1::AppendReply>> StoreMessage(Session& session,
 net::Task<absl::StatusOr<store::v1::PutReply>> TakeMessage(Session& session, LiteralMark literal) {
   if (literal.synchronizing) {
     session.connection().Append("+ Ready\r\n");
-    if (!(co_await session.FlushNow()).ok()) co_return base::Error(absl::StatusCode::kCancelled, "client is gone");
+    if (!(co_await session.FlushNow()).ok())
+      co_return base::Error(absl::StatusCode::kCancelled, "client is gone");
   }
   const std::unique_ptr<rpc::RawCall> call = session.gateway().store.Put(session.ticket());
   absl::Status failed;
@@ -110,12 +116,17 @@ net::Task<absl::StatusOr<store::v1::PutReply>> TakeMessage(Session& session, Lit
 
 Completion FromPut(const absl::Status& status) {
   switch (status.code()) {
-    case absl::StatusCode::kCancelled: return Completion::Gone();
-    case absl::StatusCode::kInvalidArgument: return Completion::Bad("Expected the end of the command");
+    case absl::StatusCode::kCancelled:
+      return Completion::Gone();
+    case absl::StatusCode::kInvalidArgument:
+      return Completion::Bad("Expected the end of the command");
     // Nothing refers to the bytes yet, so all of these may be tried again.
-    case absl::StatusCode::kResourceExhausted: return Completion::No("[UNAVAILABLE] No room for messages now");
-    case absl::StatusCode::kUnknown: return FromStatus(base::Unavailable("put"), Doing::kStoringInto);
-    default: return FromStatus(status, Doing::kStoringInto);
+    case absl::StatusCode::kResourceExhausted:
+      return Completion::No("[UNAVAILABLE] No room for messages now");
+    case absl::StatusCode::kUnknown:
+      return FromStatus(base::Unavailable("put"), Doing::kStoringInto);
+    default:
+      return FromStatus(status, Doing::kStoringInto);
   }
 }
 
@@ -132,9 +143,11 @@ net::Task<Completion> OnAppend(Session& session, Input input) {
   const LiteralMark literal = arguments->literal;
   if (literal.size > session.config().max_message_size)
     co_return co_await Refuse(session, literal, Completion::No("[TOOBIG] Message too large"));
-  if (literal.size == 0) co_return co_await Refuse(session, literal, Completion::No("[CANNOT] Empty message"));
+  if (literal.size == 0)
+    co_return co_await Refuse(session, literal, Completion::No("[CANNOT] Empty message"));
   const absl::Status target = co_await CheckTarget(session, *arguments);
-  if (!target.ok()) co_return co_await Refuse(session, literal, FromStatus(target, Doing::kStoringInto));
+  if (!target.ok())
+    co_return co_await Refuse(session, literal, FromStatus(target, Doing::kStoringInto));
   absl::StatusOr<store::v1::PutReply> put = co_await TakeMessage(session, literal);
   if (!put.ok()) co_return FromPut(put.status());
   const auto reply = co_await StoreMessage(session, *arguments, *std::move(put));
@@ -142,10 +155,12 @@ net::Task<Completion> OnAppend(Session& session, Input input) {
   session.gateway().metrics.appended->Add();
   for (const store::v1::Reached& reached : reply->reached()) {
     const absl::Status seen = co_await session.WaitForOwn(reached.mailbox(), reached.modseq());
-    if (!seen.ok()) co_return Completion::Bye("[UNAVAILABLE] Lost the mail storage during a change");
+    if (!seen.ok())
+      co_return Completion::Bye("[UNAVAILABLE] Lost the mail storage during a change");
   }
   const uint32_t uid = reply->uids_size() > 0 ? reply->uids(0) : 0;
-  co_return Completion::Ok(base::StrCat("[APPENDUID ", reply->uid_validity(), " ", uid, "] APPEND completed"));
+  co_return Completion::Ok(
+      base::StrCat("[APPENDUID ", reply->uid_validity(), " ", uid, "] APPEND completed"));
 }
 
 }  // namespace posthorn::imap_gateway

@@ -25,13 +25,15 @@ net::Task<Completion> CheckPassword(Session& session, std::string name, std::str
       session.LogIn(std::move(verdict.identity));
       co_return Completion::Ok(base::StrCat("[CAPABILITY ", session.Capabilities(), "] Logged in"));
     case Outcome::kFailure:
-      observe::Info("imap.login.failed", {{"name", shown}, {"peer", session.connection().peer().address}});
+      observe::Info("imap.login.failed",
+                    {{"name", shown}, {"peer", session.connection().peer().address}});
       co_return Completion::No("[AUTHENTICATIONFAILED] Wrong name or password");
     case Outcome::kRefused:
       co_return Completion::No("[AUTHORIZATIONFAILED] Login is not allowed for this account");
     case Outcome::kTemporary:
       co_return Completion::No("[UNAVAILABLE] Login is not possible now, try again later");
-    case Outcome::kBad: break;
+    case Outcome::kBad:
+      break;
   }
   co_return Completion::No("[AUTHENTICATIONFAILED] Malformed name or password");
 }
@@ -48,10 +50,13 @@ net::Task<absl::StatusOr<std::string>> Ask(Session& session, std::string challen
 
 Completion DialogueError(const absl::Status& status) {
   switch (status.code()) {
-    case absl::StatusCode::kCancelled: return Completion::Bad("Authentication cancelled");
+    case absl::StatusCode::kCancelled:
+      return Completion::Bad("Authentication cancelled");
     case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kResourceExhausted: return Completion::Bad("Expected base64");
-    default: return Completion::Gone();
+    case absl::StatusCode::kResourceExhausted:
+      return Completion::Bad("Expected base64");
+    default:
+      return Completion::Gone();
   }
 }
 
@@ -65,7 +70,8 @@ std::optional<std::string> DecodeInitial(const std::string& text) {
 
 // [RFC9051 6.2.1]
 net::Task<Completion> OnStartTls(Session& session, Input input) {
-  if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
+  if (const absl::Status status = ParseNothing(input.arguments); !status.ok())
+    co_return FromParse(status);
   if (session.connection().tls() != nullptr) co_return Completion::Bad("TLS is on already");
   const auto context = session.port().tls;
   const Port::Tls mode = session.port().mode;
@@ -83,7 +89,8 @@ net::Task<Completion> OnLogin(Session& session, Input input) {
   absl::StatusOr<LoginArguments> arguments = ParseLogin(input.arguments);
   if (!arguments.ok()) co_return FromParse(arguments.status());
   if (!session.MayLogIn()) co_return NoPlaintext();
-  co_return co_await CheckPassword(session, std::move(arguments->name), std::move(arguments->password));
+  co_return co_await CheckPassword(session, std::move(arguments->name),
+                                   std::move(arguments->password));
 }
 
 // [RFC9051 6.2.2]; PLAIN of [RFC4616] and the old LOGIN, which some clients know only.
@@ -91,7 +98,8 @@ net::Task<Completion> OnAuthenticate(Session& session, Input input) {
   const absl::StatusOr<AuthenticateArguments> arguments = ParseAuthenticate(input.arguments);
   if (!arguments.ok()) co_return FromParse(arguments.status());
   const bool plain = arguments->mechanism == "PLAIN";
-  if (!plain && arguments->mechanism != "LOGIN") co_return Completion::No("[CANNOT] Unknown mechanism");
+  if (!plain && arguments->mechanism != "LOGIN")
+    co_return Completion::No("[CANNOT] Unknown mechanism");
   if (!session.MayLogIn()) co_return NoPlaintext();
   absl::StatusOr<std::string> first = std::string();
   if (arguments->initial_response) {
@@ -105,7 +113,8 @@ net::Task<Completion> OnAuthenticate(Session& session, Input input) {
   if (plain) {
     std::optional<login::Plain> message = login::ParsePlain(*first);
     if (!message) co_return Completion::No("[AUTHENTICATIONFAILED] Malformed name or password");
-    co_return co_await CheckPassword(session, std::move(message->name), std::move(message->password));
+    co_return co_await CheckPassword(session, std::move(message->name),
+                                     std::move(message->password));
   }
   absl::StatusOr<std::string> password = co_await Ask(session, "Password:");
   if (!password.ok()) co_return DialogueError(password.status());

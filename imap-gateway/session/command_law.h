@@ -1,6 +1,7 @@
 #pragma once
 
-// Every command with its law: where it may be used and what may be told after it ([RFC9051 6, 7.5.1]).
+// Every command with its law: where it may be used and what may be told after it ([RFC9051
+// 6, 7.5.1]).
 
 #include <cstdint>
 #include <string_view>
@@ -15,7 +16,8 @@ namespace posthorn::imap_gateway {
 
 enum CommandState : uint8_t { kNotAuthenticated = 1, kAuthenticated = 2, kSelected = 4 };
 enum CommandFlag : uint8_t {
-  // [RFC9051 7.5.1] no EXPUNGE while these are answered: their sequence numbers would shift under the client.
+  // [RFC9051 7.5.1] no EXPUNGE while these are answered: their sequence numbers would shift under
+  // the client.
   kUsesSequenceNumbers = 1,
   // Refused in a mailbox opened with EXAMINE.
   kChangesMailbox = 2,

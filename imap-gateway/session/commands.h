@@ -46,8 +46,8 @@ net::Task<Completion> OnExpunge(Session& session, Input input);
 // search.cc
 net::Task<Completion> OnSearch(Session& session, Input input);
 
-// Shared by commands on messages: the uids a set names among those the session was told of. Sequence numbers beyond
-// the end are kOutOfRange (BAD); uids that are not there are left out.
+// Shared by commands on messages: the uids a set names among those the session was told of.
+// Sequence numbers beyond the end are kOutOfRange (BAD); uids that are not there are left out.
 absl::StatusOr<NumberSet> NamedUids(Session& session, const SequenceSet& set, bool by_uid);
 
 }  // namespace posthorn::imap_gateway

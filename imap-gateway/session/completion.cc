@@ -22,21 +22,31 @@ Completion Exhausted(Doing doing) {
 
 Completion FromStatus(const absl::Status& status, Doing doing) {
   switch (status.code()) {
-    case absl::StatusCode::kOk: return Completion::Ok("Completed");
-    case absl::StatusCode::kNotFound: return NotFound(doing);
-    case absl::StatusCode::kAlreadyExists: return Completion::No("[ALREADYEXISTS] Mailbox exists");
-    case absl::StatusCode::kInvalidArgument: return Completion::No("[CANNOT] Not possible with this name or value");
-    case absl::StatusCode::kFailedPrecondition: return Completion::No("[CANNOT] Not possible with this mailbox");
-    case absl::StatusCode::kResourceExhausted: return Exhausted(doing);
+    case absl::StatusCode::kOk:
+      return Completion::Ok("Completed");
+    case absl::StatusCode::kNotFound:
+      return NotFound(doing);
+    case absl::StatusCode::kAlreadyExists:
+      return Completion::No("[ALREADYEXISTS] Mailbox exists");
+    case absl::StatusCode::kInvalidArgument:
+      return Completion::No("[CANNOT] Not possible with this name or value");
+    case absl::StatusCode::kFailedPrecondition:
+      return Completion::No("[CANNOT] Not possible with this mailbox");
+    case absl::StatusCode::kResourceExhausted:
+      return Exhausted(doing);
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
       return Completion::No("[UNAVAILABLE] Mail storage is not available, try again later");
     // [deep-structures 6] a NO would be tried again and done twice.
-    case absl::StatusCode::kUnknown: return Completion::Bye("[UNAVAILABLE] Lost the mail storage during a change");
+    case absl::StatusCode::kUnknown:
+      return Completion::Bye("[UNAVAILABLE] Lost the mail storage during a change");
     case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kUnauthenticated: return Completion::Bye("[UNAVAILABLE] Please log in again");
-    case absl::StatusCode::kAborted: return Completion::Bye("Mailbox was deleted");
-    default: break;
+    case absl::StatusCode::kUnauthenticated:
+      return Completion::Bye("[UNAVAILABLE] Please log in again");
+    case absl::StatusCode::kAborted:
+      return Completion::Bye("Mailbox was deleted");
+    default:
+      break;
   }
   observe::Error("imap.failure", {{"status", base::Message(status)}});
   return Completion::No("[SERVERBUG] Internal error, see the server's log");

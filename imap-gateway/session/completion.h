@@ -32,11 +32,11 @@ struct Completion {
 
 // What was tried, for codes that depend on it.
 enum class Doing {
-  kReading,     // SELECT, STATUS, FETCH, SEARCH …
-  kCreating,    // CREATE
-  kNaming,      // DELETE, RENAME, SUBSCRIBE
-  kStoringInto, // APPEND, COPY, MOVE: a missing target is [TRYCREATE]
-  kFlagging,    // STORE
+  kReading,      // SELECT, STATUS, FETCH, SEARCH …
+  kCreating,     // CREATE
+  kNaming,       // DELETE, RENAME, SUBSCRIBE
+  kStoringInto,  // APPEND, COPY, MOVE: a missing target is [TRYCREATE]
+  kFlagging,     // STORE
 };
 
 // The answer for a call that failed. Internal text goes to the log, never to the client.

@@ -30,9 +30,10 @@ net::Task<Completion> OnCopy(Session& session, Input input) {
       co_return Completion::Bye("[UNAVAILABLE] Lost the mail storage during a change");
   const NumberSet from = UnpackRanges(reply->source_uids());
   const NumberSet to = UnpackRanges(reply->target_uids());
-  if (from.empty()) co_return Completion::Ok(base::StrCat(input.name, " completed, nothing was there"));
-  const std::string code =
-      base::StrCat("[COPYUID ", reply->uid_validity(), " ", from.ToString(), " ", to.ToString(), "] ");
+  if (from.empty())
+    co_return Completion::Ok(base::StrCat(input.name, " completed, nothing was there"));
+  const std::string code = base::StrCat("[COPYUID ", reply->uid_validity(), " ", from.ToString(),
+                                        " ", to.ToString(), "] ");
   if (!move) co_return Completion::Ok(base::StrCat(code, input.name, " completed"));
   // [RFC6851 4.3] the mapping comes before the EXPUNGE responses, which come with the updates.
   session.Untagged(base::StrCat("OK ", code, "Moved"));

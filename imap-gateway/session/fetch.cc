@@ -14,7 +14,9 @@ namespace {
 constexpr size_t kPiece = 48 << 10;
 constexpr uint32_t kFromDigest = kFetchEnvelope | kFetchBody | kFetchBodyStructure;
 
-bool Unseen(const FetchJob& job, size_t row) { return (job.view().messages().flags(row) & kSeen) == 0; }
+bool Unseen(const FetchJob& job, size_t row) {
+  return (job.view().messages().flags(row) & kSeen) == 0;
+}
 
 // [RFC9051 6.4.5] sections without PEEK set \Seen: one call for the whole FETCH.
 net::Task<absl::Status> SetSeen(FetchJob& job) {
@@ -28,7 +30,8 @@ net::Task<absl::Status> SetSeen(FetchJob& job) {
   }
   request.set_mode(store::v1::StoreFlagsRequest::ADD);
   request.set_flags(kSeen);
-  const auto reply = co_await job.session.gateway().store.StoreFlags(job.session.ticket(), std::move(request));
+  const auto reply =
+      co_await job.session.gateway().store.StoreFlags(job.session.ticket(), std::move(request));
   CO_RETURN_IF_ERROR(reply.status());
   for (const store::v1::Reached& reached : reply->reached())
     CO_RETURN_IF_ERROR(co_await job.session.WaitForOwn(reached.mailbox(), reached.modseq()));
@@ -169,7 +172,13 @@ net::Task<Completion> OnFetch(Session& session, Input input) {
   if (!arguments.ok()) co_return FromParse(arguments.status());
   absl::StatusOr<NumberSet> uids = NamedUids(session, arguments->set, input.by_uid);
   if (!uids.ok()) co_return FromParse(uids.status());
-  FetchJob job{session, std::move(arguments->items), *std::move(uids), arguments->changed_since, false, false, {}};
+  FetchJob job{session,
+               std::move(arguments->items),
+               *std::move(uids),
+               arguments->changed_since,
+               false,
+               false,
+               {}};
   if (input.by_uid) job.items.attributes |= kFetchUid;
   if (job.changed_since) job.items.attributes |= kFetchModSeq;
   if (job.items.Wants(kFetchModSeq)) session.EnableCondstore();

@@ -135,13 +135,15 @@ class Batch {
     }
     out_.append(")\r\n");
     job_.session.gateway().metrics.fetched->Add();
-    if (out_.size() > kPiece && !(co_await job_.session.Send(out_)).ok()) co_return absl::CancelledError();
+    if (out_.size() > kPiece && !(co_await job_.session.Send(out_)).ok())
+      co_return absl::CancelledError();
     co_return absl::OkStatus();
   }
 
   bool Broken(const store::v1::ReadMessagesReply& reply, bool counts) {
     if (reply.problem() == store::v1::ReadMessagesReply::OK) return false;
-    if (counts) (reply.problem() == store::v1::ReadMessagesReply::GONE ? job_.expunged : job_.damaged) = true;
+    if (counts)
+      (reply.problem() == store::v1::ReadMessagesReply::GONE ? job_.expunged : job_.damaged) = true;
     return true;
   }
 
@@ -171,8 +173,10 @@ class Batch {
   net::Task<absl::Status> WriteGathered(const FetchSection& asked, BodyStream& stream) {
     std::string text = stream.reply().chunk();
     while (!stream.reply().last()) {
-      if (const absl::Status next = co_await stream.Next(); !next.ok()) co_return absl::DataLossError("stream");
-      if (stream.reply().problem() != store::v1::ReadMessagesReply::OK) co_return absl::DataLossError("message");
+      if (const absl::Status next = co_await stream.Next(); !next.ok())
+        co_return absl::DataLossError("stream");
+      if (stream.reply().problem() != store::v1::ReadMessagesReply::OK)
+        co_return absl::DataLossError("message");
       // [deep-structures 14] no sane header is longer; what is beyond is not shown.
       if (text.size() < kMaxGatheredSection) text.append(stream.reply().chunk());
     }
@@ -192,12 +196,15 @@ class Batch {
       out_.append(chunk, 0, part);
       left -= part;
       if (stream.reply().last()) break;
-      if (out_.size() > kPiece && !(co_await job_.session.Send(out_)).ok()) co_return absl::CancelledError();
+      if (out_.size() > kPiece && !(co_await job_.session.Send(out_)).ok())
+        co_return absl::CancelledError();
       // The length is announced: without the bytes only the end of the connection is honest.
       if (!(co_await stream.Next()).ok()) co_return absl::DataLossError("stream");
-      if (stream.reply().problem() != store::v1::ReadMessagesReply::OK) co_return absl::DataLossError("message");
+      if (stream.reply().problem() != store::v1::ReadMessagesReply::OK)
+        co_return absl::DataLossError("message");
     }
-    co_return left == 0 ? absl::OkStatus() : absl::DataLossError("message is shorter than announced");
+    co_return left == 0 ? absl::OkStatus()
+                        : absl::DataLossError("message is shorter than announced");
   }
 
   FetchJob& job_;
@@ -215,7 +222,8 @@ net::Task<absl::Status> FetchBodies(FetchJob& job) {
   for (const NumberRange& range : present.ranges()) {
     for (uint32_t uid = range.first;; ++uid) {
       messages.push_back({uid, {}, {}});
-      if (messages.size() == limit) CO_RETURN_IF_ERROR(co_await Batch(job, std::exchange(messages, {})).Run());
+      if (messages.size() == limit)
+        CO_RETURN_IF_ERROR(co_await Batch(job, std::exchange(messages, {})).Run());
       if (uid == range.last) break;
     }
   }

@@ -20,7 +20,8 @@ struct DigestStream::State {
   bool asked = false;
 };
 
-DigestStream::DigestStream(Session& session, const NumberSet& uids) : state_(std::make_unique<State>()) {
+DigestStream::DigestStream(Session& session, const NumberSet& uids)
+    : state_(std::make_unique<State>()) {
   state_->request.set_mailbox(session.selected()->cursor.view().mailbox());
   for (const NumberRange& range : uids.ranges()) {
     store::v1::UidRange& packed = *state_->request.add_uids();
@@ -51,7 +52,8 @@ net::Task<absl::StatusOr<bool>> DigestStream::Next() {
 uint32_t DigestStream::uid() const { return state_->reply.uids(state_->at); }
 const std::string& DigestStream::digest() const { return state_->reply.digests(state_->at); }
 uint32_t DigestStream::prefix_size() const {
-  return state_->at < state_->reply.prefix_sizes_size() ? state_->reply.prefix_sizes(state_->at) : 0;
+  return state_->at < state_->reply.prefix_sizes_size() ? state_->reply.prefix_sizes(state_->at)
+                                                        : 0;
 }
 
 bool AppendDigestItems(const FetchItems& items, std::string_view digest, std::string& out) {
@@ -88,16 +90,19 @@ net::Task<absl::Status> FetchFromDigests(FetchJob& job) {
     if (!more.ok()) co_return more.status();
     if (!*more) break;
     const size_t before = out.size();
-    if (AppendRowStart(job, digests.uid(), out) && AppendDigestItems(job.items, digests.digest(), out)) {
+    if (AppendRowStart(job, digests.uid(), out) &&
+        AppendDigestItems(job.items, digests.digest(), out)) {
       out.append(")\r\n");
       ++count;
     } else {
       out.resize(before);
     }
-    if (out.size() > kPiece && !(co_await job.session.Send(out)).ok()) co_return absl::CancelledError();
+    if (out.size() > kPiece && !(co_await job.session.Send(out)).ok())
+      co_return absl::CancelledError();
   }
   // Fewer than asked for: gone meanwhile, or without a digest that can be read.
-  if (count < present.Count()) (job.Present().Count() < present.Count() ? job.expunged : job.damaged) = true;
+  if (count < present.Count())
+    (job.Present().Count() < present.Count() ? job.expunged : job.damaged) = true;
   job.session.gateway().metrics.fetched->Add(static_cast<double>(count));
   if (!(co_await job.session.Send(out)).ok()) co_return absl::CancelledError();
   co_return absl::OkStatus();

@@ -1,6 +1,7 @@
 #pragma once
 
-// One FETCH under way. Rows are found anew after every wait: the view moves, sequence numbers of the session do not.
+// One FETCH under way. Rows are found anew after every wait: the view moves, sequence numbers of
+// the session do not.
 
 #include <cstdint>
 #include <memory>
@@ -28,9 +29,10 @@ struct FetchJob {
   NumberSet Present();
 };
 
-// Streams the answers. Statuses: kCancelled when the client is gone, kDataLoss when the connection must end because a
-// literal could not be finished, else the store's.
-net::Task<absl::Status> FetchFromView(FetchJob& job);     // FLAGS, UID, INTERNALDATE, RFC822.SIZE, MODSEQ, SAVEDATE
+// Streams the answers. Statuses: kCancelled when the client is gone, kDataLoss when the connection
+// must end because a literal could not be finished, else the store's.
+net::Task<absl::Status> FetchFromView(
+    FetchJob& job);  // FLAGS, UID, INTERNALDATE, RFC822.SIZE, MODSEQ, SAVEDATE
 net::Task<absl::Status> FetchFromDigests(FetchJob& job);  // ENVELOPE, BODY, BODYSTRUCTURE
 net::Task<absl::Status> FetchBodies(FetchJob& job);       // any BODY[…]
 
@@ -54,7 +56,8 @@ class DigestStream {
   std::unique_ptr<State> state_;
 };
 
-// ENVELOPE, BODY and BODYSTRUCTURE as far as asked for, each with a blank in front; false when the digest cannot be read.
+// ENVELOPE, BODY and BODYSTRUCTURE as far as asked for, each with a blank in front; false when the
+// digest cannot be read.
 bool AppendDigestItems(const FetchItems& items, std::string_view digest, std::string& out);
 
 }  // namespace posthorn::imap_gateway

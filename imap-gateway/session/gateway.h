@@ -4,9 +4,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "imap-gateway/backend/store_fwd.h"
 #include "lib/login/login.h"
@@ -33,10 +34,12 @@ struct ImapConfig {
   uint32_t max_errors = 10;
   std::chrono::milliseconds idle_timeout{std::chrono::minutes(30)};
   PlaintextLogin plaintext_login = PlaintextLogin::kTrusted;
-  std::vector<std::string> trusted;  // CIDRs from which passwords are accepted without TLS
+  // True for client addresses whose passwords are accepted without TLS (kTrusted).
+  std::function<bool(std::string_view address)> trusts;
 };
 
-// One listener. Shared by its sessions; a changed certificate replaces `tls`.
+// What a session knows of the listener it came through. With kImplicit the handshake may be done
+// already.
 struct Port {
   enum class Tls { kNone, kStartTls, kStartTlsRequired, kImplicit };
   std::string name;
@@ -50,7 +53,7 @@ struct ImapMetrics {
   observe::Gauge* idling;
   observe::Counter* logins;
   observe::Counter* bad_commands;
-  observe::Counter* fetched;   // messages in FETCH responses
+  observe::Counter* fetched;  // messages in FETCH responses
   observe::Counter* appended;
   observe::Counter* byes;
 };

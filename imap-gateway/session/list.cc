@@ -28,17 +28,20 @@ bool MatchesAny(const ListArguments& arguments, std::string_view name) {
   return false;
 }
 
-// Every name there is or that is implied by one below it, with what is known of it. INBOX comes first by its case.
+// Every name there is or that is implied by one below it, with what is known of it. INBOX comes
+// first by its case.
 Listing AllNames(const AccountView& account) {
   Listing all;
   for (const auto& [name, mailbox] : account.mailboxes()) {
     all[name].mailbox = mailbox.get();
-    for (size_t at = name.rfind(kDelimiter); at != std::string::npos && at > 0; at = name.rfind(kDelimiter, at - 1))
+    for (size_t at = name.rfind(kDelimiter); at != std::string::npos && at > 0;
+         at = name.rfind(kDelimiter, at - 1))
       all[name.substr(0, at)].children = true;
   }
   for (const std::string& name : account.subscriptions()) {
     all[name].subscribed = true;
-    for (size_t at = name.rfind(kDelimiter); at != std::string::npos && at > 0; at = name.rfind(kDelimiter, at - 1))
+    for (size_t at = name.rfind(kDelimiter); at != std::string::npos && at > 0;
+         at = name.rfind(kDelimiter, at - 1))
       all[name.substr(0, at)].child_subscribed = true;
   }
   return all;
@@ -51,13 +54,15 @@ void AppendAttributes(std::string& out, const Listed& listed, const ListArgument
     out.append(attribute);
   };
   if (listed.mailbox == nullptr) add(arguments.extended ? "\\NonExistent" : "\\Noselect");
-  if (listed.subscribed && (arguments.return_subscribed || arguments.select_subscribed)) add("\\Subscribed");
+  if (listed.subscribed && (arguments.return_subscribed || arguments.select_subscribed))
+    add("\\Subscribed");
   add(listed.children ? "\\HasChildren" : "\\HasNoChildren");
-  if (listed.mailbox != nullptr && !listed.mailbox->special_use.empty()) add(listed.mailbox->special_use);
+  if (listed.mailbox != nullptr && !listed.mailbox->special_use.empty())
+    add(listed.mailbox->special_use);
 }
 
-void AppendLine(std::string& out, std::string_view word, std::string_view name, const Listed& listed,
-                const ListArguments& arguments) {
+void AppendLine(std::string& out, std::string_view word, std::string_view name,
+                const Listed& listed, const ListArguments& arguments) {
   base::StrAppend(out, "* ", word, " (");
   AppendAttributes(out, listed, arguments);
   out.append(") \"/\" ");
@@ -73,11 +78,13 @@ bool Selects(const ListArguments& arguments, Listed& listed) {
   listed.matches = true;
   if (arguments.select_subscribed) listed.matches = listed.subscribed;
   if (arguments.select_special_use)
-    listed.matches = listed.matches && listed.mailbox != nullptr && !listed.mailbox->special_use.empty();
+    listed.matches =
+        listed.matches && listed.mailbox != nullptr && !listed.mailbox->special_use.empty();
   if (listed.matches && (arguments.select_subscribed || listed.mailbox != nullptr)) return true;
   if (arguments.recursive_match && listed.child_subscribed) return true;
   // A level that only exists through its children: told, so that "%" can be walked down.
-  return !arguments.select_subscribed && !arguments.select_special_use && listed.mailbox == nullptr && listed.children;
+  return !arguments.select_subscribed && !arguments.select_special_use &&
+         listed.mailbox == nullptr && listed.children;
 }
 
 }  // namespace
@@ -119,7 +126,8 @@ net::Task<Completion> OnLsub(Session& session, Input input) {
     if (!MatchesAny(*arguments, name)) continue;
     if (listed.subscribed) {
       base::StrAppend(out, "* LSUB () \"/\" ");
-    } else if (listed.child_subscribed && !arguments->patterns[0].empty() && arguments->patterns[0].back() == '%') {
+    } else if (listed.child_subscribed && !arguments->patterns[0].empty() &&
+               arguments->patterns[0].back() == '%') {
       // [RFC3501 6.3.9] a parent that is not subscribed itself, found by "%".
       base::StrAppend(out, "* LSUB (\\Noselect) \"/\" ");
     } else {

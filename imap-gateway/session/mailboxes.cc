@@ -9,11 +9,12 @@ namespace posthorn::imap_gateway {
 namespace {
 
 // Waits until LIST shows the change, then completes.
-net::Task<Completion> Done(Session& session, absl::StatusOr<store::v1::MailboxReply> reply, Doing doing,
-                           std::string_view name) {
+net::Task<Completion> Done(Session& session, absl::StatusOr<store::v1::MailboxReply> reply,
+                           Doing doing, std::string_view name) {
   if (!reply.ok()) co_return FromStatus(reply.status(), doing);
   const absl::Status seen = co_await session.WaitForAccount(reply->modseq());
-  if (!seen.ok()) co_return FromStatus(base::Error(absl::StatusCode::kUnknown, "view is late"), doing);
+  if (!seen.ok())
+    co_return FromStatus(base::Error(absl::StatusCode::kUnknown, "view is late"), doing);
   co_return Completion::Ok(base::StrCat(name, " completed"));
 }
 
@@ -92,7 +93,8 @@ net::Task<Completion> OnEnable(Session& session, Input input) {
 
 // [RFC9051 6.3.10]: one personal namespace.
 net::Task<Completion> OnNamespace(Session& session, Input input) {
-  if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
+  if (const absl::Status status = ParseNothing(input.arguments); !status.ok())
+    co_return FromParse(status);
   session.Untagged("NAMESPACE ((\"\" \"/\")) NIL NIL");
   co_return Completion::Ok("NAMESPACE completed");
 }

@@ -54,7 +54,11 @@ class Search {
   Cursor& cursor() { return session_.selected()->cursor; }
   SearchScope Scope() {
     const uint32_t count = cursor().Count();
-    return {cursor().view().messages(), cursor().view().keyword_names(), answers_, base::WallSeconds(), count,
+    return {cursor().view().messages(),
+            cursor().view().keyword_names(),
+            answers_,
+            base::WallSeconds(),
+            count,
             count == 0 ? 0 : cursor().UidAt(count)};
   }
 
@@ -65,14 +69,16 @@ class Search {
     const Matcher matcher(key_, scope);
     const size_t rows = scope.messages.CountUpTo(cursor().highest_told());
     for (size_t row = 0; row < rows; ++row) {
-      const auto sequence = static_cast<uint32_t>(row + cursor().GhostsBelow(scope.messages.uid(row)) + 1);
+      const auto sequence =
+          static_cast<uint32_t>(row + cursor().GhostsBelow(scope.messages.uid(row)) + 1);
       if (matcher.Matches(row, sequence) == wanted) take(row, sequence);
     }
   }
 
   NumberSet Collect(Match wanted) {
     NumberSet uids;
-    ForEach(wanted, [&](size_t row, uint32_t) { uids.Append(cursor().view().messages().uid(row)); });
+    ForEach(wanted,
+            [&](size_t row, uint32_t) { uids.Append(cursor().view().messages().uid(row)); });
     return uids;
   }
 
@@ -94,7 +100,8 @@ class Search {
                                                 : store::v1::SearchTextRequest::TEXT);
     request.set_field(key.field);
     request.set_needle(key.text);
-    const auto reply = co_await session_.gateway().store.SearchText(session_.ticket(), std::move(request));
+    const auto reply =
+        co_await session_.gateway().store.SearchText(session_.ticket(), std::move(request));
     CO_RETURN_IF_ERROR(reply.status());
     co_return UnpackRanges(reply->uids());
   }
@@ -110,7 +117,8 @@ class Search {
       if (!row) continue;
       int32_t day = LocalDay(cursor().view().messages().internal_date(*row));
       const auto digest = mime::DigestView::Open(digests.digest());
-      if (digest && digest->sent_at()) day = LocalDay({*digest->sent_at(), digest->sent_zone_minutes()});
+      if (digest && digest->sent_at())
+        day = LocalDay({*digest->sent_at(), digest->sent_zone_minutes()});
       const bool matches = key.kind == Kind::kSentBefore ? day < key.number
                            : key.kind == Kind::kSentOn   ? day == key.number
                                                          : day >= key.number;
@@ -144,8 +152,8 @@ void AppendSearch(const std::vector<Hit>& hits, bool by_uid, bool modseq, std::s
 }
 
 // [RFC4731 3.1]
-void AppendEsearch(const std::vector<Hit>& hits, const SearchReturn& options, bool by_uid, bool modseq,
-                   std::string_view tag, std::string& out) {
+void AppendEsearch(const std::vector<Hit>& hits, const SearchReturn& options, bool by_uid,
+                   bool modseq, std::string_view tag, std::string& out) {
   base::StrAppend(out, "* ESEARCH (TAG \"", tag, "\")", by_uid ? " UID" : "");
   if (!hits.empty()) {
     if (options.min) base::StrAppend(out, " MIN ", NumberOf(hits.front(), by_uid));
@@ -175,14 +183,16 @@ net::Task<Completion> OnSearch(Session& session, Input input) {
   if (arguments.status().code() == absl::StatusCode::kUnimplemented)
     co_return Completion::No("[BADCHARSET (US-ASCII UTF-8)] Unknown charset");
   if (!arguments.ok()) co_return FromParse(arguments.status());
-  if (!AllUtf8(arguments->key)) co_return Completion::No("[BADCHARSET (US-ASCII UTF-8)] Text is not UTF-8");
+  if (!AllUtf8(arguments->key))
+    co_return Completion::No("[BADCHARSET (US-ASCII UTF-8)] Text is not UTF-8");
   if (arguments->has_modseq) session.EnableCondstore();
   Search search(session, arguments->key);
   const absl::StatusOr<std::vector<Hit>> hits = co_await search.Run();
   if (!hits.ok()) co_return FromStatus(hits.status(), Doing::kReading);
   std::string out;
   if (arguments->options.any) {
-    AppendEsearch(*hits, arguments->options, input.by_uid, arguments->has_modseq, session.tag(), out);
+    AppendEsearch(*hits, arguments->options, input.by_uid, arguments->has_modseq, session.tag(),
+                  out);
   } else {
     AppendSearch(*hits, input.by_uid, arguments->has_modseq, out);
   }

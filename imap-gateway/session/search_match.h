@@ -1,7 +1,7 @@
 #pragma once
 
-// Evaluates a search tree over a view. Keys that need the store (text, Date header) are answered from sets that were
-// fetched before; where one is still missing the answer is "unknown". Pure.
+// Evaluates a search tree over a view. Keys that need the store (text, Date header) are answered
+// from sets that were fetched before; where one is still missing the answer is "unknown". Pure.
 
 #include <cstdint>
 #include <map>
@@ -21,7 +21,7 @@ struct SearchScope {
   const MessageColumns& messages;
   const std::vector<std::string>& keyword_names;
   const RemoteAnswers& answers;
-  int64_t now = 0;         // seconds since 1970
+  int64_t now = 0;  // seconds since 1970
   uint32_t largest_sequence = 0;
   uint32_t largest_uid = 0;
 };

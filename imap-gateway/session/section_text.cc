@@ -17,12 +17,18 @@ bool IsHeader(Kind kind) {
 
 mime::SectionText TextOf(Kind kind) {
   switch (kind) {
-    case Kind::kAll: return mime::SectionText::kWhole;
-    case Kind::kHeader: return mime::SectionText::kHeader;
-    case Kind::kHeaderFields: return mime::SectionText::kHeaderFields;
-    case Kind::kHeaderFieldsNot: return mime::SectionText::kHeaderFieldsNot;
-    case Kind::kText: return mime::SectionText::kText;
-    case Kind::kMime: return mime::SectionText::kMime;
+    case Kind::kAll:
+      return mime::SectionText::kWhole;
+    case Kind::kHeader:
+      return mime::SectionText::kHeader;
+    case Kind::kHeaderFields:
+      return mime::SectionText::kHeaderFields;
+    case Kind::kHeaderFieldsNot:
+      return mime::SectionText::kHeaderFieldsNot;
+    case Kind::kText:
+      return mime::SectionText::kText;
+    case Kind::kMime:
+      return mime::SectionText::kMime;
   }
   return mime::SectionText::kWhole;
 }
@@ -38,8 +44,8 @@ PlannedSection Cut(const FetchSection& section, uint64_t start, uint64_t size) {
   return planned;
 }
 
-PlannedSection Plan(const FetchSection& section, std::span<const mime::PartOffsets> parts, uint32_t prefix_size,
-                    uint64_t size) {
+PlannedSection Plan(const FetchSection& section, std::span<const mime::PartOffsets> parts,
+                    uint32_t prefix_size, uint64_t size) {
   PlannedSection planned;
   if (section.part.empty() && IsHeader(section.kind)) {
     planned.read = planned.header_only = planned.whole = true;
@@ -71,13 +77,16 @@ bool SectionNeedsDigest(const FetchSection& section) {
   return !section.part.empty() || section.kind == Kind::kText;
 }
 
-std::vector<PlannedSection> PlanSections(const std::vector<FetchSection>& sections, std::string_view digest,
-                                         uint32_t prefix_size, uint64_t size) {
+std::vector<PlannedSection> PlanSections(const std::vector<FetchSection>& sections,
+                                         std::string_view digest, uint32_t prefix_size,
+                                         uint64_t size) {
   std::vector<mime::PartOffsets> parts;
-  if (const auto view = digest.empty() ? std::nullopt : mime::DigestView::Open(digest)) parts = view->Parts();
+  if (const auto view = digest.empty() ? std::nullopt : mime::DigestView::Open(digest))
+    parts = view->Parts();
   std::vector<PlannedSection> planned;
   planned.reserve(sections.size());
-  for (const FetchSection& section : sections) planned.push_back(Plan(section, parts, prefix_size, size));
+  for (const FetchSection& section : sections)
+    planned.push_back(Plan(section, parts, prefix_size, size));
   return planned;
 }
 
@@ -88,7 +97,8 @@ std::string FinishSection(const FetchSection& section, std::string text) {
     mime::Field field;
     while (reader.Next(field)) {
       const std::string name = base::Upper(field.name);
-      const bool named = std::find(section.fields.begin(), section.fields.end(), name) != section.fields.end();
+      const bool named =
+          std::find(section.fields.begin(), section.fields.end(), name) != section.fields.end();
       if (named != (section.kind == Kind::kHeaderFields)) continue;
       chosen.append(text, field.offset, field.size);
       if (!chosen.ends_with('\n')) chosen.append("\r\n");

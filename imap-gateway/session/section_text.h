@@ -25,8 +25,9 @@ struct PlannedSection {
 
 bool SectionNeedsDigest(const FetchSection& section);
 // `digest` may be empty when no section needs it; `size` is that of the whole message.
-std::vector<PlannedSection> PlanSections(const std::vector<FetchSection>& sections, std::string_view digest,
-                                         uint32_t prefix_size, uint64_t size);
+std::vector<PlannedSection> PlanSections(const std::vector<FetchSection>& sections,
+                                         std::string_view digest, uint32_t prefix_size,
+                                         uint64_t size);
 // A gathered header as it is shown: fields chosen, partial cut out.
 std::string FinishSection(const FetchSection& section, std::string text);
 

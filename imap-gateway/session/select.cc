@@ -13,11 +13,13 @@ namespace {
 constexpr std::chrono::milliseconds kOpenLimit{25000};
 
 // The ready view of a mailbox by name; everything committed before is in.
-net::Task<absl::StatusOr<std::shared_ptr<MailboxView>>> OpenView(Session& session, std::string name) {
+net::Task<absl::StatusOr<std::shared_ptr<MailboxView>>> OpenView(Session& session,
+                                                                 std::string name) {
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<AccountView> account, co_await session.FreshAccount());
   const MailboxInfo* info = account->Find(name);
   if (info == nullptr) co_return base::NotFound("no such mailbox");
-  // A view that was here before the barrier has had all that came before it; a new one begins later.
+  // A view that was here before the barrier has had all that came before it; a new one begins
+  // later.
   std::shared_ptr<MailboxView> view =
       session.gateway().sync.Mailbox(session.ticket(), session.identity()->account, info->mailbox);
   CO_RETURN_IF_ERROR(co_await view->WaitReady(kOpenLimit));
@@ -46,8 +48,9 @@ void Describe(Session& session, std::string& out) {
     base::StrAppend(out, "* OK [UNSEEN ", i + 1, "] First unseen\r\n");
     break;
   }
-  base::StrAppend(out, "* OK [UIDVALIDITY ", view.uid_validity(), "] UIDs valid\r\n* OK [UIDNEXT ", view.uid_next(),
-                  "] Next UID\r\n* OK [HIGHESTMODSEQ ", std::max<uint64_t>(view.modseq(), 1), "] Highest\r\n");
+  base::StrAppend(out, "* OK [UIDVALIDITY ", view.uid_validity(), "] UIDs valid\r\n* OK [UIDNEXT ",
+                  view.uid_next(), "] Next UID\r\n* OK [HIGHESTMODSEQ ",
+                  std::max<uint64_t>(view.modseq(), 1), "] Highest\r\n");
 }
 
 }  // namespace
@@ -58,9 +61,11 @@ net::Task<Completion> OnSelect(Session& session, Input input) {
   if (!arguments.ok()) co_return FromParse(arguments.status());
   // [RFC9051 6.3.2] the old mailbox is left even when the new one cannot be selected.
   session.Select(nullptr);
-  absl::StatusOr<std::shared_ptr<MailboxView>> view = co_await OpenView(session, arguments->mailbox);
+  absl::StatusOr<std::shared_ptr<MailboxView>> view =
+      co_await OpenView(session, arguments->mailbox);
   // A mailbox that went while it was being opened is no reason to end the session.
-  if (view.status().code() == absl::StatusCode::kAborted) view = base::NotFound("deleted meanwhile");
+  if (view.status().code() == absl::StatusCode::kAborted)
+    view = base::NotFound("deleted meanwhile");
   if (!view.ok()) co_return FromStatus(view.status(), Doing::kReading);
   if (arguments->condstore) session.EnableCondstore();
   auto selected = std::make_unique<Selected>(*std::move(view));
@@ -76,7 +81,8 @@ net::Task<Completion> OnSelect(Session& session, Input input) {
 
 // [RFC9051 6.4.1]: expunges silently, unless read-only.
 net::Task<Completion> OnClose(Session& session, Input input) {
-  if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
+  if (const absl::Status status = ParseNothing(input.arguments); !status.ok())
+    co_return FromParse(status);
   Selected& selected = *session.selected();
   const MessageColumns& messages = selected.cursor.view().messages();
   bool any = false;
@@ -86,7 +92,8 @@ net::Task<Completion> OnClose(Session& session, Input input) {
     request.set_operation(NewOperation());
     request.set_mailbox(selected.cursor.view().mailbox());
     request.set_only_deleted(true);
-    const auto reply = co_await session.gateway().store.Expunge(session.ticket(), std::move(request));
+    const auto reply =
+        co_await session.gateway().store.Expunge(session.ticket(), std::move(request));
     if (!reply.ok()) co_return FromStatus(reply.status(), Doing::kFlagging);
   }
   session.Select(nullptr);
@@ -95,7 +102,8 @@ net::Task<Completion> OnClose(Session& session, Input input) {
 
 // [RFC9051 6.4.2]
 net::Task<Completion> OnUnselect(Session& session, Input input) {
-  if (const absl::Status status = ParseNothing(input.arguments); !status.ok()) co_return FromParse(status);
+  if (const absl::Status status = ParseNothing(input.arguments); !status.ok())
+    co_return FromParse(status);
   session.Select(nullptr);
   co_return Completion::Ok("UNSELECT completed");
 }

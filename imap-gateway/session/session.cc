@@ -17,9 +17,9 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr milliseconds kLoginLimit{60000};      // from connect to login
+constexpr milliseconds kLoginLimit{60000};  // from connect to login
 constexpr milliseconds kHandshakeLimit{30000};
-constexpr milliseconds kDialogueLimit{60000};   // literals and continuations inside a command
+constexpr milliseconds kDialogueLimit{60000};  // literals and continuations inside a command
 constexpr milliseconds kByeLimit{5000};
 constexpr size_t kMaxLineBeforeLogin = 8 << 10;
 // Long sets of uids are one line; the connection buffers no more than 64 KiB.
@@ -34,7 +34,10 @@ constexpr size_t kMaxGathered = 32 << 10;
 
 Session::Session(Gateway& gateway, std::shared_ptr<const Port> port,
                  std::unique_ptr<net::Connection> connection)
-    : gateway_(gateway), port_(std::move(port)), connection_(std::move(connection)), started_(Clock::now()) {
+    : gateway_(gateway),
+      port_(std::move(port)),
+      connection_(std::move(connection)),
+      started_(Clock::now()) {
   gateway_.metrics.sessions->Add(1);
 }
 
@@ -58,15 +61,17 @@ net::Task<void> Session::Serve(Gateway& gateway, std::shared_ptr<const Port> por
 }
 
 net::Task<bool> Session::Greet() {
-  if (port_->mode == Port::Tls::kImplicit) {
-    if (!port_->tls || !(co_await connection_->StartTls(port_->tls, kHandshakeLimit)).ok()) co_return false;
+  if (port_->mode == Port::Tls::kImplicit && connection_->tls() == nullptr) {
+    if (!port_->tls || !(co_await connection_->StartTls(port_->tls, kHandshakeLimit)).ok())
+      co_return false;
   }
   if (gateway_.drain.draining()) {
     Bye("Server is shutting down");
     (void)co_await connection_->Flush(kByeLimit);
     co_return false;
   }
-  Untagged(base::StrCat("OK [CAPABILITY ", Capabilities(), "] ", config().hostname, " Posthorn IMAP ready"));
+  Untagged(base::StrCat("OK [CAPABILITY ", Capabilities(), "] ", config().hostname,
+                        " Posthorn IMAP ready"));
   co_return true;
 }
 
@@ -137,7 +142,8 @@ net::Task<bool> Session::OnLine(std::string_view line) {
   co_return co_await Execute(framer.text(), step == CommandFramer::Step::kMessage);
 }
 
-// [RFC9051 4.3, RFC7888 4] a synchronizing literal is never sent after a refusal; another one comes anyway.
+// [RFC9051 4.3, RFC7888 4] a synchronizing literal is never sent after a refusal; another one comes
+// anyway.
 net::Task<bool> Session::OnOversizedLiteral(LiteralMark mark, std::string text) {
   CountError();
   const absl::StatusOr<CommandHead> head = ParseHead(text);
@@ -147,7 +153,8 @@ net::Task<bool> Session::OnOversizedLiteral(LiteralMark mark, std::string text) 
       co_return false;
     }
     for (uint64_t left = mark.size; left > 0;) {
-      if (connection_->buffered().empty() && !(co_await connection_->Fill(kDialogueLimit)).ok()) co_return false;
+      if (connection_->buffered().empty() && !(co_await connection_->Fill(kDialogueLimit)).ok())
+        co_return false;
       const size_t part = std::min<uint64_t>(left, connection_->buffered().size());
       connection_->Consume(part);
       left -= part;
@@ -155,7 +162,8 @@ net::Task<bool> Session::OnOversizedLiteral(LiteralMark mark, std::string text) 
     const auto rest = co_await connection_->ReadLine(kMaxLine, kDialogueLimit);
     if (!rest.ok()) co_return co_await OnReadError(rest.status());
   }
-  connection_->Append(base::StrCat(head.ok() ? head->tag : "*", " BAD [LIMIT] Literal too large\r\n"));
+  connection_->Append(
+      base::StrCat(head.ok() ? head->tag : "*", " BAD [LIMIT] Literal too large\r\n"));
   co_return errors_ <= config().max_errors;
 }
 
@@ -164,7 +172,8 @@ net::Task<bool> Session::Execute(std::string_view text, bool message_follows) {
   const absl::StatusOr<CommandHead> head = ParseHead(text);
   // A literal may hold line breaks; the line before it may not.
   const std::string_view first_line = text.substr(0, text.find("{"));
-  if (!head.ok() || first_line.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
+  if (!head.ok() ||
+      first_line.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
     CountError();
     CountCommand(nullptr);
     Untagged("BAD Expected a tag and a command");
@@ -195,15 +204,19 @@ std::optional<Completion> Session::Forbidden(const CommandLaw& law) const {
   }
   if ((law.flags & kChangesMailbox) != 0 && selected_->read_only)
     return Completion::No("[CANNOT] Mailbox was opened read-only");
-  if (selected_ && selected_->cursor.view().gone()) return Completion::Bye(std::string(ClosingReason()));
+  if (selected_ && selected_->cursor.view().gone())
+    return Completion::Bye(std::string(ClosingReason()));
   return {};
 }
 
 std::string_view Session::ClosingReason() const {
   switch (selected_->cursor.view().state()) {
-    case MailboxView::State::kDenied: return "[UNAVAILABLE] Please log in again";
-    case MailboxView::State::kChanged: return "Mailbox was made anew";
-    default: return "Mailbox was deleted";
+    case MailboxView::State::kDenied:
+      return "[UNAVAILABLE] Please log in again";
+    case MailboxView::State::kChanged:
+      return "Mailbox was made anew";
+    default:
+      return "Mailbox was deleted";
   }
 }
 
@@ -214,15 +227,18 @@ net::Task<bool> Session::Finish(Completion completion, const CommandLaw* law) {
     RequestBye(std::move(completion.text));
     co_return false;
   }
-  if (law != nullptr && (law->flags & kNoUpdates) == 0 && selected_ && completion.kind != Kind::kNone) {
+  if (law != nullptr && (law->flags & kNoUpdates) == 0 && selected_ &&
+      completion.kind != Kind::kNone) {
     const bool numbers = (law->flags & kUsesSequenceNumbers) != 0;
-    if (!(co_await SendUpdates(numbers ? Expunges::kForbidden : Expunges::kAllowed)).ok()) co_return false;
+    if (!(co_await SendUpdates(numbers ? Expunges::kForbidden : Expunges::kAllowed)).ok())
+      co_return false;
   }
   static constexpr std::string_view kWords[] = {" OK ", " NO ", " BAD "};
   if (completion.kind == Kind::kBad) CountError();
   if (completion.kind == Kind::kOk && identity_) errors_ = 0;
   if (completion.kind != Kind::kNone)
-    connection_->Append(base::StrCat(tag_, kWords[static_cast<size_t>(completion.kind)], completion.text, "\r\n"));
+    connection_->Append(
+        base::StrCat(tag_, kWords[static_cast<size_t>(completion.kind)], completion.text, "\r\n"));
   if (errors_ > config().max_errors) {
     RequestBye("Too many errors");
     co_return false;
@@ -236,7 +252,9 @@ void Session::CountError() {
   if (errors_ > config().max_errors) RequestBye("Too many errors");
 }
 
-void Session::Untagged(std::string_view line) { connection_->Append(base::StrCat("* ", line, "\r\n")); }
+void Session::Untagged(std::string_view line) {
+  connection_->Append(base::StrCat("* ", line, "\r\n"));
+}
 
 void Session::Bye(std::string_view text) {
   gateway_.metrics.byes->Add();
@@ -256,7 +274,9 @@ net::Task<absl::Status> Session::Send(std::string& buffer) {
   co_return co_await connection_->Flush(kDialogueLimit);
 }
 
-net::Task<absl::Status> Session::FlushNow() { co_return co_await connection_->Flush(kDialogueLimit); }
+net::Task<absl::Status> Session::FlushNow() {
+  co_return co_await connection_->Flush(kDialogueLimit);
+}
 
 net::Task<absl::StatusOr<std::string>> Session::ReadDialogueLine() {
   CO_RETURN_IF_ERROR(co_await connection_->Flush(kDialogueLimit));

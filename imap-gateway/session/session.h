@@ -1,11 +1,13 @@
 #pragma once
 
 // One IMAP connection. Invariants:
-//  1. Everything a session reads of a mailbox comes from its view; handlers never decide when to tell of changes:
+//  1. Everything a session reads of a mailbox comes from its view; handlers never decide when to
+//  tell of changes:
 //     the loop does, after the command, as its law row allows.
 //  2. An untagged EXPUNGE goes out only inside a command whose law row allows it, or in IDLE.
 //  3. One coroutine does everything; news in IDLE and BYE interrupt its wait.
-//  4. While it waits it holds no buffer: one shallow coroutine, no parsed command, no selected state unless selected.
+//  4. While it waits it holds no buffer: one shallow coroutine, no parsed command, no selected
+//  state unless selected.
 
 #include <chrono>
 #include <memory>
@@ -63,7 +65,8 @@ class Session : public ViewListener, public std::enable_shared_from_this<Session
   // Begins IDLE: the next line ends it.
   void StartIdle();
 
-  // Appends to the output and writes when much is waiting: kUnavailable when the client is gone or does not read.
+  // Appends to the output and writes when much is waiting: kUnavailable when the client is gone or
+  // does not read.
   net::Task<absl::Status> Send(std::string& buffer);
   net::Task<absl::Status> FlushNow();
   // "* …" lines of small answers.
@@ -93,7 +96,8 @@ class Session : public ViewListener, public std::enable_shared_from_this<Session
   void OnViewChanged() override;
 
  private:
-  Session(Gateway& gateway, std::shared_ptr<const Port> port, std::unique_ptr<net::Connection> connection);
+  Session(Gateway& gateway, std::shared_ptr<const Port> port,
+          std::unique_ptr<net::Connection> connection);
 
   net::Task<void> Run();
   net::Task<bool> Greet();
@@ -101,7 +105,8 @@ class Session : public ViewListener, public std::enable_shared_from_this<Session
   net::Task<bool> OnReadError(absl::Status status);
   net::Task<bool> OnIdleLine(std::string_view line);
   net::Task<bool> OnOversizedLiteral(LiteralMark mark, std::string text);
-  net::Task<absl::StatusOr<CommandFramer::Step>> ReadCommand(CommandFramer& framer, std::string first);
+  net::Task<absl::StatusOr<CommandFramer::Step>> ReadCommand(CommandFramer& framer,
+                                                             std::string first);
   net::Task<bool> Execute(std::string_view text, bool message_follows);
   net::Task<bool> Finish(Completion completion, const CommandLaw* law);
   std::optional<Completion> Forbidden(const CommandLaw& law) const;
@@ -128,16 +133,16 @@ class Session : public ViewListener, public std::enable_shared_from_this<Session
   uint32_t commands_ = 0;
   bool condstore_ = false;
   bool idling_ = false;
-  bool waiting_ = false;         // for a command line
+  bool waiting_ = false;  // for a command line
   bool wake_scheduled_ = false;
-  bool news_ = false;            // the view changed while idling
+  bool news_ = false;  // the view changed while idling
 };
 
 // The arguments of a handler: views into the command's text, valid while the command runs.
 struct Input {
-  std::string_view name;       // "UID FETCH"
+  std::string_view name;  // "UID FETCH"
   std::string_view arguments;
-  bool by_uid = false;         // the UID form
+  bool by_uid = false;  // the UID form
 };
 
 }  // namespace posthorn::imap_gateway

@@ -23,28 +23,33 @@ ImapMetrics::ImapMetrics()
     : sessions(observe::NewGauge("posthorn_imap_sessions", "Open sessions")),
       idling(observe::NewGauge("posthorn_imap_sessions_idling", "Sessions in IDLE")),
       logins(observe::NewCounter("posthorn_imap_logins_total", "Successful logins")),
-      bad_commands(observe::NewCounter("posthorn_imap_bad_commands_total", "Commands answered BAD")),
-      fetched(observe::NewCounter("posthorn_imap_fetched_messages_total", "Messages in FETCH responses")),
-      appended(observe::NewCounter("posthorn_imap_appended_messages_total", "Messages stored by APPEND")),
+      bad_commands(
+          observe::NewCounter("posthorn_imap_bad_commands_total", "Commands answered BAD")),
+      fetched(observe::NewCounter("posthorn_imap_fetched_messages_total",
+                                  "Messages in FETCH responses")),
+      appended(observe::NewCounter("posthorn_imap_appended_messages_total",
+                                   "Messages stored by APPEND")),
       byes(observe::NewCounter("posthorn_imap_byes_total", "Sessions ended by the server")) {}
 
 bool Session::MayLogIn() const {
   if (connection_->tls() != nullptr) return true;
   if (port_->mode == Port::Tls::kStartTlsRequired) return false;
   switch (config().plaintext_login) {
-    case ImapConfig::PlaintextLogin::kAlways: return true;
-    case ImapConfig::PlaintextLogin::kNever: return false;
-    case ImapConfig::PlaintextLogin::kTrusted: break;
+    case ImapConfig::PlaintextLogin::kAlways:
+      return true;
+    case ImapConfig::PlaintextLogin::kNever:
+      return false;
+    case ImapConfig::PlaintextLogin::kTrusted:
+      break;
   }
-  for (const std::string& network : config().trusted)
-    if (net::InNetwork(connection_->peer().address, network)) return true;
-  return false;
+  return config().trusts && config().trusts(connection_->peer().address);
 }
 
 std::string Session::Capabilities() const {
   std::string out = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE";
   if (!identity_) {
-    const bool can_start = port_->tls && port_->mode != Port::Tls::kImplicit && port_->mode != Port::Tls::kNone;
+    const bool can_start =
+        port_->tls && port_->mode != Port::Tls::kImplicit && port_->mode != Port::Tls::kNone;
     if (can_start && connection_->tls() == nullptr) out.append(" STARTTLS");
     out.append(MayLogIn() ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
     return out;
@@ -60,8 +65,10 @@ void Session::LogIn(std::shared_ptr<const login::Identity> identity) {
   identity_ = std::move(identity);
   errors_ = 0;
   gateway_.metrics.logins->Add();
-  guard_ = gateway_.gate.OnEnd(identity_->account, [this] { RequestBye("[UNAVAILABLE] Please log in again"); });
-  observe::Debug("imap.login", {{"login", identity_->address}, {"peer", connection_->peer().address}});
+  guard_ = gateway_.gate.OnEnd(identity_->account,
+                               [this] { RequestBye("[UNAVAILABLE] Please log in again"); });
+  observe::Debug("imap.login",
+                 {{"login", identity_->address}, {"peer", connection_->peer().address}});
 }
 
 net::Task<absl::StatusOr<std::shared_ptr<AccountView>>> Session::Account() {

@@ -1,4 +1,5 @@
-// Transcripts of whole sessions over a store in memory, with the client's bytes in chunks of 1, 7 and all.
+// Transcripts of whole sessions over a store in memory, with the client's bytes in chunks of 1, 7
+// and all.
 
 #include <gtest/gtest.h>
 
@@ -101,7 +102,8 @@ TEST_P(ImapChat, FetchesEnvelopeAndStructure) {
 TEST_P(ImapChat, TellsExpungesOnlyWhereTheyAreAllowed) {
   ImapFixture f(GetParam());
   for (int i = 0; i < 4; ++i) f.store.AddMessage("INBOX", kMail);
-  f.Chat("L1:\nL2:\nC1: a SELECT INBOX\nS1: ...\nS1: a OK *\nC2: a SELECT INBOX\nS2: ...\nS2: a OK *");
+  f.Chat(
+      "L1:\nL2:\nC1: a SELECT INBOX\nS1: ...\nS1: a OK *\nC2: a SELECT INBOX\nS2: ...\nS2: a OK *");
   f.Chat(R"(
     C1: b STORE 2 +FLAGS.SILENT (\Deleted)
     S1: b OK *
@@ -273,11 +275,13 @@ TEST_P(ImapChat, KeepsModSeqs) {
   const uint64_t first = f.store.mailbox("INBOX").messages.at(1).modseq;
   f.Chat("L1:\nC1: a SELECT INBOX (CONDSTORE)\nS1: ...\nS1: a OK *");
   f.store.SetFlagsNow("INBOX", 2, kSeen);
-  f.Chat("C1: b STORE 1,2 (UNCHANGEDSINCE " + std::to_string(first + 1) + R"() +FLAGS.SILENT (\Flagged)
+  f.Chat("C1: b STORE 1,2 (UNCHANGEDSINCE " + std::to_string(first + 1) +
+         R"() +FLAGS.SILENT (\Flagged)
     S1: * 1 FETCH (UID 1 MODSEQ (*))
     S1: * 2 FETCH (UID 2 FLAGS (\Seen) MODSEQ (*))
     S1: b OK [MODIFIED 2] *
-    C1: c FETCH 1:* (UID) (CHANGEDSINCE )" + std::to_string(first + 2) + R"()
+    C1: c FETCH 1:* (UID) (CHANGEDSINCE )" +
+         std::to_string(first + 2) + R"()
     S1: * 1 FETCH (UID 1 MODSEQ (*))
     S1: c OK *
     C1: d SEARCH MODSEQ 1
@@ -289,7 +293,9 @@ TEST_P(ImapChat, KeepsModSeqs) {
 TEST_P(ImapChat, Searches) {
   ImapFixture f(GetParam());
   f.store.AddMessage("INBOX", kMail, kSeen);
-  f.store.AddMessage("INBOX", "From: b@example.org\r\nDate: Mon, 3 Feb 2020 10:00:00 +0100\r\nSubject: other\r\n\r\nxyz\r\n");
+  f.store.AddMessage("INBOX",
+                     "From: b@example.org\r\nDate: Mon, 3 Feb 2020 10:00:00 +0100\r\nSubject: "
+                     "other\r\n\r\nxyz\r\n");
   f.store.AddMessage("INBOX", kMail, kFlagged);
   f.Chat(R"(
     L1:
@@ -374,7 +380,9 @@ TEST_P(ImapChat, EndsAfterTooManyErrors) {
   ImapFixture f(GetParam());
   f.config.max_errors = 2;
   f.ApplyConfig();
-  f.Chat("S1: * OK *\nC1: x\nS1: * BAD *\nC1: y\nS1: * BAD *\nC1: z\nS1: * BAD *\nS1: * BYE Too many errors\nS1: <closed>");
+  f.Chat(
+      "S1: * OK *\nC1: x\nS1: * BAD *\nC1: y\nS1: * BAD *\nC1: z\nS1: * BAD *\nS1: * BYE Too many "
+      "errors\nS1: <closed>");
 }
 
 TEST_P(ImapChat, RefusesLinesAndLiteralsBeyondTheLimit) {
@@ -430,7 +438,9 @@ TEST(Imap, SaysByeWhenTheOutcomeOfAWriteIsUnknown) {
 TEST(Imap, SaysByeWhenTheSelectedMailboxIsDeletedElsewhere) {
   ImapFixture f;
   f.store.AddMailbox("Old");
-  f.Chat("L1:\nL2:\nC1: a SELECT Old\nS1: ...\nS1: a OK *\nC1: b IDLE\nS1: + *\nC2: a DELETE Old\nS2: a OK *");
+  f.Chat(
+      "L1:\nL2:\nC1: a SELECT Old\nS1: ...\nS1: a OK *\nC1: b IDLE\nS1: + *\nC2: a DELETE Old\nS2: "
+      "a OK *");
   f.Chat("S1: * BYE *\nS1: <closed>");
 }
 
@@ -444,7 +454,9 @@ TEST(Imap, NoticesWhatHappenedWhileTheStreamWasLost) {
     f.store.ExpungeNow("INBOX", 2);
     f.store.SetFlagsNow("INBOX", 4, kSeen);
     f.store.AddMessage("INBOX", kMail);
-    f.Chat("C1: b IDLE\nS1: + *\nS1: * 2 EXPUNGE\nS1: * 5 EXISTS\nS1: * 0 RECENT\nS1: * 3 FETCH (UID 4 FLAGS (\\Seen))");
+    f.Chat(
+        "C1: b IDLE\nS1: + *\nS1: * 2 EXPUNGE\nS1: * 5 EXISTS\nS1: * 0 RECENT\nS1: * 3 FETCH (UID "
+        "4 FLAGS (\\Seen))");
   }
 }
 
@@ -456,7 +468,8 @@ TEST(Imap, AsksTheStoreNothingForWhatTheViewKnows) {
   const uint64_t before = f.store.asked;
   for (int i = 0; i < 1000; ++i) {
     EXPECT_NE(f.Do(1, "NOOP").find(" OK "), std::string::npos);
-    EXPECT_NE(f.Do(1, "FETCH 1:* (FLAGS UID INTERNALDATE RFC822.SIZE MODSEQ)").find("* 10 FETCH"), std::string::npos);
+    EXPECT_NE(f.Do(1, "FETCH 1:* (FLAGS UID INTERNALDATE RFC822.SIZE MODSEQ)").find("* 10 FETCH"),
+              std::string::npos);
     EXPECT_NE(f.Do(1, "UID SEARCH UNSEEN SINCE 1-Jan-2000").find("10\n"), std::string::npos);
   }
   EXPECT_EQ(f.store.asked, before);
@@ -471,7 +484,8 @@ TEST(Imap, SelectSeesWhatWasCommittedBefore) {
     f.store.AddMessage("INBOX", kMail);
     const std::string answer = f.Do(1, i % 2 == 0 ? "SELECT INBOX" : "EXAMINE INBOX");
     EXPECT_NE(answer.find("* " + std::to_string(i) + " EXISTS"), std::string::npos);
-    EXPECT_NE(f.Do(2, "STATUS INBOX (MESSAGES)").find("MESSAGES " + std::to_string(i) + ")"), std::string::npos);
+    EXPECT_NE(f.Do(2, "STATUS INBOX (MESSAGES)").find("MESSAGES " + std::to_string(i) + ")"),
+              std::string::npos);
   }
 }
 

@@ -28,7 +28,8 @@ void Session::AppendFlagsUpdate(std::string& out, uint32_t uid) {
   const std::optional<size_t> row = view.messages().Find(uid);
   if (sequence == 0 || !row) return;
   base::StrAppend(out, "* ", sequence, " FETCH (UID ", uid, " FLAGS (");
-  AppendFlags(out, view.messages().flags(*row), view.messages().keywords(*row), view.keyword_names());
+  AppendFlags(out, view.messages().flags(*row), view.messages().keywords(*row),
+              view.keyword_names());
   out.push_back(')');
   if (condstore_) base::StrAppend(out, " MODSEQ (", view.messages().modseq(*row), ")");
   out.append(")\r\n");
@@ -45,7 +46,8 @@ net::Task<absl::Status> Session::SendUpdates(Expunges expunges) {
     co_return absl::OkStatus();
   std::string out;
   if (expunges == Expunges::kAllowed)
-    for (const uint32_t sequence : cursor.TakeExpunged()) base::StrAppend(out, "* ", sequence, " EXPUNGE\r\n");
+    for (const uint32_t sequence : cursor.TakeExpunged())
+      base::StrAppend(out, "* ", sequence, " EXPUNGE\r\n");
   // [RFC9051 7.4.1] EXISTS counts what was not yet reported as expunged.
   if (const std::optional<uint32_t> exists = cursor.TakeNew())
     base::StrAppend(out, "* ", *exists, " EXISTS\r\n* 0 RECENT\r\n");
@@ -79,7 +81,8 @@ net::Task<bool> Session::OnIdleLine(std::string_view line) {
   EndIdle();
   tag_ = std::move(idle_tag_);
   idle_tag_.clear();
-  co_return co_await Finish(done ? Completion::Ok("IDLE completed") : Completion::Bad("Expected DONE"), nullptr);
+  co_return co_await Finish(
+      done ? Completion::Ok("IDLE completed") : Completion::Bad("Expected DONE"), nullptr);
 }
 
 void Session::OnViewChanged() {

@@ -7,7 +7,8 @@
 
 namespace posthorn::imap_gateway {
 
-void AppendStatusLine(std::string& out, const MailboxInfo& mailbox, uint32_t items, const ImapConfig& config) {
+void AppendStatusLine(std::string& out, const MailboxInfo& mailbox, uint32_t items,
+                      const ImapConfig& config) {
   out.append("* STATUS ");
   AppendMailbox(out, mailbox.name);
   out.append(" (");

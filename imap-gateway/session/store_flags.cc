@@ -11,7 +11,8 @@ namespace {
 
 constexpr size_t kPiece = 48 << 10;
 
-store::v1::StoreFlagsRequest MakeRequest(const StoreArguments& arguments, const NumberSet& uids, uint64_t mailbox) {
+store::v1::StoreFlagsRequest MakeRequest(const StoreArguments& arguments, const NumberSet& uids,
+                                         uint64_t mailbox) {
   store::v1::StoreFlagsRequest request;
   request.set_operation(NewOperation());
   request.set_mailbox(mailbox);
@@ -41,13 +42,13 @@ void AppendModSeq(Session& session, uint32_t uid, std::string& out) {
   const std::optional<size_t> row = cursor.view().messages().Find(uid);
   const uint32_t sequence = cursor.SequenceOf(uid);
   if (!row || sequence == 0) return;
-  base::StrAppend(out, "* ", sequence, " FETCH (UID ", uid, " MODSEQ (", cursor.view().messages().modseq(*row),
-                  "))\r\n");
+  base::StrAppend(out, "* ", sequence, " FETCH (UID ", uid, " MODSEQ (",
+                  cursor.view().messages().modseq(*row), "))\r\n");
 }
 
 // Untagged FETCH of what the client asked to be told.
-net::Task<absl::Status> Tell(Session& session, const StoreArguments& arguments, const NumberSet& stored,
-                             const std::vector<uint32_t>& own) {
+net::Task<absl::Status> Tell(Session& session, const StoreArguments& arguments,
+                             const NumberSet& stored, const std::vector<uint32_t>& own) {
   Cursor& cursor = session.selected()->cursor;
   std::string out;
   session.AppendNewKeywords(out);
@@ -78,7 +79,8 @@ std::string Modified(Session& session, const NumberSet& failed, bool by_uid) {
   NumberSet numbers;
   for (const NumberRange& range : failed.ranges()) {
     for (uint32_t uid = range.first; uid <= range.last; ++uid)
-      if (const uint32_t sequence = session.selected()->cursor.SequenceOf(uid)) numbers.Append(sequence);
+      if (const uint32_t sequence = session.selected()->cursor.SequenceOf(uid))
+        numbers.Append(sequence);
   }
   return numbers.ToString();
 }
@@ -110,7 +112,8 @@ net::Task<Completion> OnStore(Session& session, Input input) {
   }
   auto request = MakeRequest(*arguments, uids, cursor.view().mailbox());
   cursor.ExpectOwn(OperationKey(request.operation()));
-  const auto reply = co_await session.gateway().store.StoreFlags(session.ticket(), std::move(request));
+  const auto reply =
+      co_await session.gateway().store.StoreFlags(session.ticket(), std::move(request));
   absl::Status status = reply.status();
   if (status.ok()) {
     for (const store::v1::Reached& reached : reply->reached())
@@ -120,9 +123,11 @@ net::Task<Completion> OnStore(Session& session, Input input) {
   const std::vector<uint32_t> own = cursor.TakeOwn();
   if (!status.ok()) co_return FromStatus(status, Doing::kFlagging);
   const NumberSet failed = UnpackRanges(reply->modified());
-  if (!(co_await Tell(session, *arguments, Without(uids, failed), own)).ok()) co_return Completion::Gone();
+  if (!(co_await Tell(session, *arguments, Without(uids, failed), own)).ok())
+    co_return Completion::Gone();
   if (!failed.empty())
-    co_return Completion::Ok(base::StrCat("[MODIFIED ", Modified(session, failed, input.by_uid), "] ", input.name,
+    co_return Completion::Ok(base::StrCat("[MODIFIED ", Modified(session, failed, input.by_uid),
+                                          "] ", input.name,
                                           " completed, some were changed before"));
   if (expunged) co_return Completion::No("[EXPUNGEISSUED] Some of the messages are gone");
   co_return Completion::Ok(base::StrCat(input.name, " completed"));

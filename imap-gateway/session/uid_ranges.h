@@ -17,7 +17,8 @@ template <class Repeated>
 NumberSet UnpackRanges(const Repeated& packed) {
   std::vector<NumberRange> ranges;
   for (const auto& range : packed)
-    if (range.first() > 0 && range.first() <= range.last()) ranges.push_back({range.first(), range.last()});
+    if (range.first() > 0 && range.first() <= range.last())
+      ranges.push_back({range.first(), range.last()});
   return NumberSet(std::move(ranges));
 }
 

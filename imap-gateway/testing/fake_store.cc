@@ -21,7 +21,8 @@ void FakeStore::Jitter(uint32_t seed) {
 
 net::Task<void> FakeStore::Pause() {
   if (!jitter_) co_return;
-  for (uint32_t turns = random_() % 3; turns > 0; --turns) co_await net::Sleep(loop_, std::chrono::milliseconds(0));
+  for (uint32_t turns = random_() % 3; turns > 0; --turns)
+    co_await net::Sleep(loop_, std::chrono::milliseconds(0));
 }
 
 net::Task<absl::Status> FakeStore::Begin(const std::string& ticket) {
@@ -71,7 +72,8 @@ uint32_t FakeStore::Insert(Mailbox& mailbox, Message message, v1::ViewDelta& del
   return uid;
 }
 
-uint32_t FakeStore::AddMessage(const std::string& name, std::string blob, uint32_t flags, std::string prefix) {
+uint32_t FakeStore::AddMessage(const std::string& name, std::string blob, uint32_t flags,
+                               std::string prefix) {
   Mailbox& box = mailbox(name);
   Commit(box);
   Message message;
@@ -113,7 +115,8 @@ v1::MailboxReply FakeStore::Answer(const Mailbox& mailbox) {
   return reply;
 }
 
-Store::Reply<v1::MailboxReply> FakeStore::CreateMailbox(std::string ticket, v1::CreateMailboxRequest r) {
+Store::Reply<v1::MailboxReply> FakeStore::CreateMailbox(std::string ticket,
+                                                        v1::CreateMailboxRequest r) {
   CO_RETURN_IF_ERROR(co_await Begin(ticket));
   if (mailboxes_.contains(r.name())) co_return base::Exists("mailbox");
   const v1::MailboxReply reply = Answer(AddMailbox(r.name(), r.special_use()));
@@ -121,7 +124,8 @@ Store::Reply<v1::MailboxReply> FakeStore::CreateMailbox(std::string ticket, v1::
   co_return reply;
 }
 
-Store::Reply<v1::MailboxReply> FakeStore::DeleteMailbox(std::string ticket, v1::DeleteMailboxRequest r) {
+Store::Reply<v1::MailboxReply> FakeStore::DeleteMailbox(std::string ticket,
+                                                        v1::DeleteMailboxRequest r) {
   CO_RETURN_IF_ERROR(co_await Begin(ticket));
   if (!mailboxes_.contains(r.name())) co_return base::NotFound("mailbox");
   Mailbox box = std::move(mailboxes_.at(r.name()));
@@ -132,7 +136,8 @@ Store::Reply<v1::MailboxReply> FakeStore::DeleteMailbox(std::string ticket, v1::
   co_return Answer(box);
 }
 
-Store::Reply<v1::MailboxReply> FakeStore::RenameMailbox(std::string ticket, v1::RenameMailboxRequest r) {
+Store::Reply<v1::MailboxReply> FakeStore::RenameMailbox(std::string ticket,
+                                                        v1::RenameMailboxRequest r) {
   CO_RETURN_IF_ERROR(co_await Begin(ticket));
   if (!mailboxes_.contains(r.from())) co_return base::NotFound("mailbox");
   if (mailboxes_.contains(r.to())) co_return base::Exists("mailbox");
@@ -157,7 +162,8 @@ Store::Reply<v1::MailboxReply> FakeStore::Subscribe(std::string ticket, v1::Subs
   co_return Answer(Mailbox());
 }
 
-uint64_t FakeStore::KeywordBits(Mailbox& mailbox, const google::protobuf::RepeatedPtrField<std::string>& names,
+uint64_t FakeStore::KeywordBits(Mailbox& mailbox,
+                                const google::protobuf::RepeatedPtrField<std::string>& names,
                                 v1::ViewDelta& delta) {
   uint64_t bits = 0;
   for (const std::string& name : names) {
@@ -183,7 +189,8 @@ Store::Reply<v1::AppendReply> FakeStore::Append(std::string ticket, v1::AppendRe
     Message message;
     message.flags = appended.flags();
     message.keywords = KeywordBits(box, appended.keywords(), delta);
-    message.date_ms = appended.internal_date_ms() != 0 ? appended.internal_date_ms() : 1700000000000;
+    message.date_ms =
+        appended.internal_date_ms() != 0 ? appended.internal_date_ms() : 1700000000000;
     message.zone = appended.zone_minutes();
     message.blob = blobs_.at(appended.blob().key());
     reply.add_uids(Insert(box, std::move(message), delta));
@@ -198,7 +205,8 @@ Store::Reply<v1::AppendReply> FakeStore::Append(std::string ticket, v1::AppendRe
   co_return reply;
 }
 
-Store::Reply<v1::StoreFlagsReply> FakeStore::StoreFlags(std::string ticket, v1::StoreFlagsRequest r) {
+Store::Reply<v1::StoreFlagsReply> FakeStore::StoreFlags(std::string ticket,
+                                                        v1::StoreFlagsRequest r) {
   CO_RETURN_IF_ERROR(co_await Begin(ticket));
   Mailbox* box = ById(r.mailbox());
   if (box == nullptr) co_return base::NotFound("mailbox");
@@ -321,7 +329,8 @@ Store::Reply<v1::CopyReply> FakeStore::Copy(std::string ticket, v1::CopyRequest 
   co_return reply;
 }
 
-Store::Reply<v1::SearchTextReply> FakeStore::SearchText(std::string ticket, v1::SearchTextRequest r) {
+Store::Reply<v1::SearchTextReply> FakeStore::SearchText(std::string ticket,
+                                                        v1::SearchTextRequest r) {
   CO_RETURN_IF_ERROR(co_await Begin(ticket));
   Mailbox* box = ById(r.mailbox());
   if (box == nullptr) co_return base::NotFound("mailbox");
@@ -331,11 +340,13 @@ Store::Reply<v1::SearchTextReply> FakeStore::SearchText(std::string ticket, v1::
     const std::string text = message.text();
     std::string haystack = text;
     const size_t split = text.find("\r\n\r\n");
-    if (r.where() == v1::SearchTextRequest::BODY) haystack = text.substr(std::min(text.size(), split));
+    if (r.where() == v1::SearchTextRequest::BODY)
+      haystack = text.substr(std::min(text.size(), split));
     if (r.where() == v1::SearchTextRequest::HEADER) {
       haystack = "";
       for (const std::string_view line : base::Split(std::string_view(text).substr(0, split), '\n'))
-        if (base::StartsWithIgnoreCase(line, base::StrCat(r.field(), ":"))) haystack = line.substr(r.field().size() + 1);
+        if (base::StartsWithIgnoreCase(line, base::StrCat(r.field(), ":")))
+          haystack = line.substr(r.field().size() + 1);
     }
     if (named.Contains(uid) && base::ContainsIgnoreCase(haystack, r.needle())) found.Append(uid);
   }

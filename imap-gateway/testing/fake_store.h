@@ -1,7 +1,8 @@
 #pragma once
 
-// A store in memory with one account ("ann", number 7, ticket "T7"), for session tests: the real contract, committed at
-// once, with a Sync stream that sends snapshots in small chunks behind the deltas. It counts what is asked of it.
+// A store in memory with one account ("ann", number 7, ticket "T7"), for session tests: the real
+// contract, committed at once, with a Sync stream that sends snapshots in small chunks behind the
+// deltas. It counts what is asked of it.
 
 #include <cstdint>
 #include <deque>
@@ -50,7 +51,8 @@ class FakeStore : public Store {
   Mailbox& mailbox(const std::string& name) { return mailboxes_.at(name); }
   Mailbox& AddMailbox(const std::string& name, const std::string& special_use = "");
   // Delivers; returns the uid.
-  uint32_t AddMessage(const std::string& mailbox, std::string blob, uint32_t flags = 0, std::string prefix = "");
+  uint32_t AddMessage(const std::string& mailbox, std::string blob, uint32_t flags = 0,
+                      std::string prefix = "");
   void ExpungeNow(const std::string& mailbox, uint32_t uid);
   void SetFlagsNow(const std::string& mailbox, uint32_t uid, uint32_t flags);
   // Ends every Sync stream; new ones fail while `down`.
@@ -58,24 +60,30 @@ class FakeStore : public Store {
   void ForgetHistory() { keeps_history = false; }
   // Unary calls, reads, Puts and Sync requests (credits not counted).
   uint64_t asked = 0;
-  bool down = false;              // writes and reads fail kUnavailable, streams end
-  bool writes_unknown = false;    // writes fail kUnknown
-  bool keeps_history = true;      // false: every Open gets a full snapshot
+  bool down = false;            // writes and reads fail kUnavailable, streams end
+  bool writes_unknown = false;  // writes fail kUnknown
+  bool keeps_history = true;    // false: every Open gets a full snapshot
   size_t rows_per_chunk = 3;
   size_t bytes_per_chunk = 11;
   uint64_t quota = 0;
   // Random waits before and after commits and between replies, from this seed; 0: none.
   void Jitter(uint32_t seed);
 
-  Reply<store::v1::MailboxReply> CreateMailbox(std::string ticket, store::v1::CreateMailboxRequest r) override;
-  Reply<store::v1::MailboxReply> DeleteMailbox(std::string ticket, store::v1::DeleteMailboxRequest r) override;
-  Reply<store::v1::MailboxReply> RenameMailbox(std::string ticket, store::v1::RenameMailboxRequest r) override;
-  Reply<store::v1::MailboxReply> Subscribe(std::string ticket, store::v1::SubscribeRequest r) override;
+  Reply<store::v1::MailboxReply> CreateMailbox(std::string ticket,
+                                               store::v1::CreateMailboxRequest r) override;
+  Reply<store::v1::MailboxReply> DeleteMailbox(std::string ticket,
+                                               store::v1::DeleteMailboxRequest r) override;
+  Reply<store::v1::MailboxReply> RenameMailbox(std::string ticket,
+                                               store::v1::RenameMailboxRequest r) override;
+  Reply<store::v1::MailboxReply> Subscribe(std::string ticket,
+                                           store::v1::SubscribeRequest r) override;
   Reply<store::v1::AppendReply> Append(std::string ticket, store::v1::AppendRequest r) override;
-  Reply<store::v1::StoreFlagsReply> StoreFlags(std::string ticket, store::v1::StoreFlagsRequest r) override;
+  Reply<store::v1::StoreFlagsReply> StoreFlags(std::string ticket,
+                                               store::v1::StoreFlagsRequest r) override;
   Reply<store::v1::ExpungeReply> Expunge(std::string ticket, store::v1::ExpungeRequest r) override;
   Reply<store::v1::CopyReply> Copy(std::string ticket, store::v1::CopyRequest r) override;
-  Reply<store::v1::SearchTextReply> SearchText(std::string ticket, store::v1::SearchTextRequest r) override;
+  Reply<store::v1::SearchTextReply> SearchText(std::string ticket,
+                                               store::v1::SearchTextRequest r) override;
   std::unique_ptr<rpc::RawCall> ReadMessages(std::string ticket) override;
   std::unique_ptr<rpc::RawCall> ReadDigests(std::string ticket) override;
   std::unique_ptr<rpc::RawCall> Put(std::string ticket) override;
@@ -93,7 +101,8 @@ class FakeStore : public Store {
   net::Task<void> Pause();
   Mailbox* ById(uint64_t id);
   uint64_t Commit(Mailbox& mailbox);
-  uint64_t KeywordBits(Mailbox& mailbox, const google::protobuf::RepeatedPtrField<std::string>& names,
+  uint64_t KeywordBits(Mailbox& mailbox,
+                       const google::protobuf::RepeatedPtrField<std::string>& names,
                        store::v1::ViewDelta& delta);
   void Publish(Mailbox& mailbox, store::v1::ViewDelta delta);
   void PublishAccount(const Mailbox* changed, uint64_t deleted, bool subscriptions);

@@ -127,14 +127,16 @@ void FakeStore::SyncCall::Snapshot(uint64_t view, const Mailbox& mailbox, uint64
   std::vector<v1::ViewChunk> made(1);
   for (const auto& [uid, message] : mailbox.messages) {
     if (message.modseq <= known) continue;
-    if (static_cast<size_t>(made.back().rows().uid_size()) >= store_.rows_per_chunk) made.emplace_back();
+    if (static_cast<size_t>(made.back().rows().uid_size()) >= store_.rows_per_chunk)
+      made.emplace_back();
     store_.FillRow(uid, message, *made.back().mutable_rows());
   }
   made.front().set_first(true);
   made.back().set_last(true);
   for (const std::string& name : mailbox.keyword_names) made.front().add_keyword_names(name);
   for (const auto& [modseq, uid] : mailbox.expunged)
-    if (known != 0 && modseq > known) PackRanges(NumberSet({{uid, uid}}), made.front().mutable_expunged());
+    if (known != 0 && modseq > known)
+      PackRanges(NumberSet({{uid, uid}}), made.front().mutable_expunged());
   ++last_epoch_;
   for (v1::ViewChunk& chunk : made) {
     chunk.set_view(view);
@@ -159,7 +161,8 @@ void FakeStore::SyncCall::OpenAccount(const v1::OpenAccount& open) {
   state.set_view(open.view());
   state.set_full(true);
   state.set_modseq(store_.modseq_);
-  for (const auto& [name, mailbox] : store_.mailboxes_) store_.FillState(mailbox, *state.add_mailboxes());
+  for (const auto& [name, mailbox] : store_.mailboxes_)
+    store_.FillState(mailbox, *state.add_mailboxes());
   for (const std::string& name : store_.subscriptions_) state.add_subscriptions(name);
   state.set_quota_bytes(store_.quota);
 }
@@ -216,7 +219,8 @@ void FakeStore::ReadCall::Messages(const v1::ReadMessagesRequest& request) {
     const std::string text = message.text();
     std::string range = text.substr(std::min<size_t>(part.offset(), text.size()));
     if (part.length() != 0) range = range.substr(0, part.length());
-    if (part.header_only()) range = text.substr(0, std::min(text.size(), text.find("\r\n\r\n") + 4));
+    if (part.header_only())
+      range = text.substr(0, std::min(text.size(), text.find("\r\n\r\n") + 4));
     reply.set_prefix_size(static_cast<uint32_t>(message.prefix.size()));
     reply.set_total_size(text.size());
     size_t at = 0;

@@ -48,14 +48,17 @@ bool LineMatches(std::string_view pattern, std::string_view line) {
   for (size_t at = star; at <= line.size(); ++at) {
     // A star behind the first blank is always a wildcard.
     const std::string_view tail = line.substr(at);
-    if (rest.find('*') == std::string_view::npos ? tail == rest : LineMatches(base::StrCat("\x01", rest), base::StrCat("\x01", tail)))
+    if (rest.find('*') == std::string_view::npos
+            ? tail == rest
+            : LineMatches(base::StrCat("\x01", rest), base::StrCat("\x01", tail)))
       return true;
   }
   return false;
 }
 
 ImapFixture::ImapFixture(size_t chunk) : chunk_(chunk) {
-  sync = SyncClient::Create(loop, store, {.linger = milliseconds(60000), .first_retry = milliseconds(1)});
+  sync = SyncClient::Create(loop, store,
+                            {.linger = milliseconds(60000), .first_retry = milliseconds(1)});
   gateway = std::make_unique<Gateway>(Gateway{loop, drain, store, *sync, gate});
   config.plaintext_login = ImapConfig::PlaintextLogin::kAlways;
   ApplyConfig();
@@ -111,7 +114,9 @@ net::Task<std::string> ImapFixture::NextLineTask(int number) {
   }
 }
 
-std::string ImapFixture::NextLine(int number) { return testing::RunTask(loop, NextLineTask(number)); }
+std::string ImapFixture::NextLine(int number) {
+  return testing::RunTask(loop, NextLineTask(number));
+}
 
 net::Task<std::string> ImapFixture::DoTask(int number, std::string command) {
   const std::string tag = base::StrCat("t", ++last_tag_);

@@ -2,8 +2,8 @@
 
 // Sessions over a fake store, driven by transcripts:
 //   C1: a1 SELECT INBOX        client 1 sends a line
-//   S1: * 3 EXISTS             the next line client 1 receives; "*" at the end or inside matches anything
-//   S1: ...                    skips lines until the next expectation matches
+//   S1: * 3 EXISTS             the next line client 1 receives; "*" at the end or inside matches
+//   anything S1: ...                    skips lines until the next expectation matches
 // Clients are connected and greeted when first named; "L1:" logs client 1 in.
 
 #include <map>
@@ -52,12 +52,14 @@ class ImapFixture {
 
   TestClient& Connect(int number);
   void LogIn(int number);
-  // Sends "tag command" with a tag of its own and returns everything up to and with the tagged line.
+  // Sends "tag command" with a tag of its own and returns everything up to and with the tagged
+  // line.
   std::string Do(int number, std::string_view command);
   net::Task<std::string> DoTask(int number, std::string command);
   // Runs a transcript; the first line that differs fails the test.
   void Chat(std::string_view transcript);
-  // The next whole line of a client without its CRLF; "<closed>" at the end, "<nothing>" after two seconds.
+  // The next whole line of a client without its CRLF; "<closed>" at the end, "<nothing>" after two
+  // seconds.
   std::string NextLine(int number);
   net::Task<std::string> NextLineTask(int number);
   // Lets everything that is ready happen.

@@ -29,7 +29,8 @@ std::shared_ptr<MailboxInfo> MakeInfo(const v1::MailboxState& state) {
 
 }  // namespace
 
-AccountView::AccountView(net::Loop& loop, std::string ticket) : ticket_(std::move(ticket)), changed_(loop) {}
+AccountView::AccountView(net::Loop& loop, std::string ticket)
+    : ticket_(std::move(ticket)), changed_(loop) {}
 AccountView::~AccountView() = default;
 
 const MailboxInfo* AccountView::Find(std::string_view name) const {
@@ -89,8 +90,10 @@ net::Task<absl::Status> AccountView::WaitReady(std::chrono::milliseconds limit) 
 net::Task<absl::Status> AccountView::WaitFor(uint64_t modseq, std::chrono::milliseconds limit) {
   const auto deadline = Clock::now() + limit;
   while (!denied_ && (!ready_ || modseq_ < modseq)) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-    if (left.count() <= 0) co_return base::Error(absl::StatusCode::kDeadlineExceeded, "account view is late");
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0)
+      co_return base::Error(absl::StatusCode::kDeadlineExceeded, "account view is late");
     co_await changed_.WaitFor(left);
   }
   if (denied_) co_return base::Denied("account view denied");

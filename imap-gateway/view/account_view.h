@@ -1,7 +1,7 @@
 #pragma once
 
-// The mailbox table of one account: what LIST, STATUS and name look-ups read. Kept by the Sync stream while somebody
-// is logged in and has asked for it. One net::Loop.
+// The mailbox table of one account: what LIST, STATUS and name look-ups read. Kept by the Sync
+// stream while somebody is logged in and has asked for it. One net::Loop.
 
 #include <chrono>
 #include <cstdint>

@@ -12,7 +12,8 @@ void EraseFrom(std::vector<T>& column, const std::vector<size_t>& doomed) {
   for (size_t i = 0; i < doomed.size(); ++i) {
     const size_t from = doomed[i] + 1;
     const size_t end = i + 1 < doomed.size() ? doomed[i + 1] : column.size();
-    std::move(column.begin() + static_cast<ptrdiff_t>(from), column.begin() + static_cast<ptrdiff_t>(end),
+    std::move(column.begin() + static_cast<ptrdiff_t>(from),
+              column.begin() + static_cast<ptrdiff_t>(end),
               column.begin() + static_cast<ptrdiff_t>(to));
     to += end - from;
   }
@@ -99,7 +100,8 @@ void MessageColumns::Shrink() {
 }
 
 MessageRow MessageColumns::Row(size_t i) const {
-  return {uid(i), modseq(i), flags(i), keywords(i), internal_date(i), message_size(i), save_date(i)};
+  return {uid(i),           modseq(i),       flags(i),    keywords(i),
+          internal_date(i), message_size(i), save_date(i)};
 }
 
 }  // namespace posthorn::imap_gateway

@@ -1,6 +1,7 @@
 #pragma once
 
-// The messages of one mailbox as columns in uid order: about 31 bytes a message, 8 or 16 more while any has keywords.
+// The messages of one mailbox as columns in uid order: about 31 bytes a message, 8 or 16 more while
+// any has keywords.
 
 #include <cstdint>
 #include <optional>
@@ -18,8 +19,8 @@ struct MessageRow {
   uint8_t flags = 0;
   KeywordBits keywords;
   DateTime internal_date;
-  uint32_t size = 0;        // bytes; larger ones count as 4 GiB - 1
-  uint32_t save_date = 0;   // seconds since 1970
+  uint32_t size = 0;       // bytes; larger ones count as 4 GiB - 1
+  uint32_t save_date = 0;  // seconds since 1970
 };
 
 class MessageColumns {

@@ -12,13 +12,16 @@ void SortUnique(std::vector<uint32_t>& numbers) {
 }
 
 size_t CountBelow(const std::vector<uint32_t>& sorted, uint32_t number) {
-  return static_cast<size_t>(std::lower_bound(sorted.begin(), sorted.end(), number) - sorted.begin());
+  return static_cast<size_t>(std::lower_bound(sorted.begin(), sorted.end(), number) -
+                             sorted.begin());
 }
 
 }  // namespace
 
 Cursor::Cursor(std::shared_ptr<MailboxView> view)
-    : view_(std::move(view)), position_(view_->log_end()), highest_told_(view_->messages().last_uid()) {
+    : view_(std::move(view)),
+      position_(view_->log_end()),
+      highest_told_(view_->messages().last_uid()) {
   view_->cursors_.push_back(this);
 }
 

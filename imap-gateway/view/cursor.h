@@ -1,9 +1,12 @@
 #pragma once
 
-// What one session has been told of a mailbox: a position in the view's log, ghosts, the highest uid told. Invariants:
-//  1. Sequence number = rank among (rows + ghosts) up to the highest uid told ([RFC9051 2.3.1.2]); it changes only
+// What one session has been told of a mailbox: a position in the view's log, ghosts, the highest
+// uid told. Invariants:
+//  1. Sequence number = rank among (rows + ghosts) up to the highest uid told ([RFC9051 2.3.1.2]);
+//  it changes only
 //     by TakeExpunged and TakeNew, so only when the client is told.
-//  2. Every function reads the log first: the view may have moved since the last call, never during one.
+//  2. Every function reads the log first: the view may have moved since the last call, never during
+//  one.
 
 #include <cstdint>
 #include <memory>
@@ -34,8 +37,8 @@ class Cursor {
   bool IsGhost(uint32_t uid);
   // Highest uid told; also of a message that is gone meanwhile.
   uint32_t highest_told() const { return highest_told_; }
-  // The uids that stand at these sequence numbers, as uid ranges (all between is told). Nothing when a number is
-  // beyond the end.
+  // The uids that stand at these sequence numbers, as uid ranges (all between is told). Nothing
+  // when a number is beyond the end.
   std::optional<NumberSet> UidsOf(const NumberSet& sequences);
   // Ghosts among these uids?
   bool AnyGhost(const NumberSet& uids);
@@ -49,7 +52,8 @@ class Cursor {
   std::vector<uint32_t> TakeChanged();
   bool HasNews();
 
-  // [RFC9051 6.4.6] While a silent STORE of this session is under way: its own changes are not news.
+  // [RFC9051 6.4.6] While a silent STORE of this session is under way: its own changes are not
+  // news.
   void ExpectOwn(uint64_t operation) { own_operation_ = operation; }
   // Ends it; the uids that it changed.
   std::vector<uint32_t> TakeOwn();

@@ -18,7 +18,8 @@ using Clock = std::chrono::steady_clock;
 
 MessageRow RowAt(const v1::Rows& rows, int i) {
   const auto get = [i](const auto& column) {
-    return i < column.size() ? column.Get(i) : typename std::decay_t<decltype(column)>::value_type{};
+    return i < column.size() ? column.Get(i)
+                             : typename std::decay_t<decltype(column)>::value_type{};
   };
   MessageRow row;
   row.uid = get(rows.uid());
@@ -26,7 +27,8 @@ MessageRow RowAt(const v1::Rows& rows, int i) {
   row.flags = static_cast<uint8_t>(get(rows.flags()));
   row.keywords = {get(rows.keywords_low()), get(rows.keywords_high())};
   const int64_t millis = get(rows.internal_date_ms());
-  row.internal_date = {millis >= 0 ? millis / 1000 : (millis - 999) / 1000, get(rows.zone_minutes())};
+  row.internal_date = {millis >= 0 ? millis / 1000 : (millis - 999) / 1000,
+                       get(rows.zone_minutes())};
   row.size = static_cast<uint32_t>(std::min<uint64_t>(get(rows.size()), UINT32_MAX));
   row.save_date = static_cast<uint32_t>(std::max<int64_t>(get(rows.save_date_ms()), 0) / 1000);
   return row;
@@ -36,19 +38,24 @@ template <class Packed>
 std::vector<NumberRange> Ranges(const Packed& packed) {
   std::vector<NumberRange> ranges;
   for (const v1::UidRangePacked& range : packed)
-    if (range.first() > 0 && range.first() <= range.last()) ranges.push_back({range.first(), range.last()});
+    if (range.first() > 0 && range.first() <= range.last())
+      ranges.push_back({range.first(), range.last()});
   return ranges;
 }
 
 absl::Status StateError(MailboxView::State state) {
   using State = MailboxView::State;
   switch (state) {
-    case State::kDenied: return base::Denied("view denied");
-    case State::kNotFound: return base::NotFound("mailbox not found");
+    case State::kDenied:
+      return base::Denied("view denied");
+    case State::kNotFound:
+      return base::NotFound("mailbox not found");
     case State::kDeleted:
-    case State::kChanged: return base::Aborted("mailbox deleted or made anew");
+    case State::kChanged:
+      return base::Aborted("mailbox deleted or made anew");
     case State::kLoading:
-    case State::kReady: break;
+    case State::kReady:
+      break;
   }
   return absl::OkStatus();
 }
@@ -106,10 +113,17 @@ SyncSubscriber::Taken MailboxView::OnReply(const v1::SyncReply& reply) {
     }
   } else if (reply.has_closed()) {
     switch (reply.closed().reason()) {
-      case v1::ViewClosed::DELETED: Close(State::kDeleted); break;
-      case v1::ViewClosed::DENIED: Close(State::kDenied); break;
-      case v1::ViewClosed::NOT_FOUND: Close(state_ == State::kReady ? State::kDeleted : State::kNotFound); break;
-      default: return Taken::kOpenAgain;
+      case v1::ViewClosed::DELETED:
+        Close(State::kDeleted);
+        break;
+      case v1::ViewClosed::DENIED:
+        Close(State::kDenied);
+        break;
+      case v1::ViewClosed::NOT_FOUND:
+        Close(state_ == State::kReady ? State::kDeleted : State::kNotFound);
+        break;
+      default:
+        return Taken::kOpenAgain;
     }
   }
   return gone() ? Taken::kOver : Taken::kGoOn;
@@ -150,9 +164,11 @@ void MailboxView::BeginLoading(const v1::ViewChunk& chunk) {
 
 void MailboxView::FinishLoading() {
   const std::unique_ptr<Loading> loading = std::move(loading_);
-  if (state_ == State::kReady && loading->uid_validity != uid_validity_) return Close(State::kChanged);
+  if (state_ == State::kReady && loading->uid_validity != uid_validity_)
+    return Close(State::kChanged);
   // Names are only ever appended, so a shorter list is an older one.
-  if (loading->keyword_names.size() >= keyword_names_.size()) keyword_names_ = std::move(loading->keyword_names);
+  if (loading->keyword_names.size() >= keyword_names_.size())
+    keyword_names_ = std::move(loading->keyword_names);
   if (loading->incremental) {
     ApplyIncremental(*loading);
   } else {
@@ -183,7 +199,8 @@ void MailboxView::ApplyFull(Loading& loading) {
     messages_.Shrink();
     return;
   }
-  // Sessions have seen the old rows: what differs goes through the log, as if it had come as deltas.
+  // Sessions have seen the old rows: what differs goes through the log, as if it had come as
+  // deltas.
   std::vector<size_t> doomed;
   for (size_t i = 0; i < messages_.size(); ++i)
     if (!loading.rows.Find(messages_.uid(i))) doomed.push_back(i);
@@ -204,7 +221,8 @@ void MailboxView::ApplyDelta(const v1::ViewDelta& delta) {
   const uint64_t operation = OperationKey(delta.operation());
   for (const std::string& name : delta.new_keywords()) keyword_names_.push_back(name);
   for (int i = 0; i < delta.added().uid_size(); ++i) AppendRow(RowAt(delta.added(), i));
-  for (int i = 0; i < delta.changed().uid_size(); ++i) ChangeRow(RowAt(delta.changed(), i), operation);
+  for (int i = 0; i < delta.changed().uid_size(); ++i)
+    ChangeRow(RowAt(delta.changed(), i), operation);
   Expunge(Ranges(delta.expunged()));
   uid_next_ = std::max(uid_next_, delta.uid_next());
   modseq_ = delta.modseq();
@@ -230,7 +248,8 @@ void MailboxView::ChangeRow(const MessageRow& row, uint64_t operation) {
 void MailboxView::Expunge(const std::vector<NumberRange>& ranges) {
   std::vector<size_t> doomed;
   for (const NumberRange& range : ranges) {
-    for (size_t i = messages_.LowerBound(range.first); i < messages_.size() && messages_.uid(i) <= range.last; ++i)
+    for (size_t i = messages_.LowerBound(range.first);
+         i < messages_.size() && messages_.uid(i) <= range.last; ++i)
       doomed.push_back(i);
   }
   std::sort(doomed.begin(), doomed.end());
@@ -240,8 +259,8 @@ void MailboxView::Expunge(const std::vector<NumberRange>& ranges) {
 
 void MailboxView::ExpungeRows(const std::vector<size_t>& doomed) {
   if (doomed.empty()) return;
-  // Cursors read the log against the rows as they were, so the log is written when the rows are gone only in effect:
-  // nothing runs between these two lines.
+  // Cursors read the log against the rows as they were, so the log is written when the rows are
+  // gone only in effect: nothing runs between these two lines.
   for (const size_t i : doomed) Log(LogEntry::Kind::kExpunged, messages_.uid(i), 0);
   messages_.Erase(doomed);
 }
@@ -252,8 +271,9 @@ void MailboxView::Log(LogEntry::Kind kind, uint32_t uid, uint64_t operation) {
     LogEntry& last = log_.back();
     if (last.kind == kind && last.operation == operation && last.last + 1 == uid) {
       // An entry that some cursor has read already must not grow under it.
-      const bool unread = std::none_of(cursors_.begin(), cursors_.end(),
-                                       [this](const Cursor* c) { return c->position() >= log_end(); });
+      const bool unread = std::none_of(cursors_.begin(), cursors_.end(), [this](const Cursor* c) {
+        return c->position() >= log_end();
+      });
       if (unread) {
         last.last = uid;
         return;
@@ -287,7 +307,8 @@ void MailboxView::Changed() {
   // A listener may go while it is told.
   const std::vector<ViewListener*> listeners = listeners_;
   for (ViewListener* listener : listeners)
-    if (std::find(listeners_.begin(), listeners_.end(), listener) != listeners_.end()) listener->OnViewChanged();
+    if (std::find(listeners_.begin(), listeners_.end(), listener) != listeners_.end())
+      listener->OnViewChanged();
 }
 
 net::Task<absl::Status> MailboxView::WaitReady(std::chrono::milliseconds limit) {
@@ -297,8 +318,10 @@ net::Task<absl::Status> MailboxView::WaitReady(std::chrono::milliseconds limit) 
 net::Task<absl::Status> MailboxView::WaitFor(uint64_t modseq, std::chrono::milliseconds limit) {
   const auto deadline = Clock::now() + limit;
   while (!gone() && (state_ == State::kLoading || modseq_ < modseq)) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-    if (left.count() <= 0) co_return base::Error(absl::StatusCode::kDeadlineExceeded, "view is late");
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0)
+      co_return base::Error(absl::StatusCode::kDeadlineExceeded, "view is late");
     co_await changed_.WaitFor(left);
   }
   co_return StateError(state_);

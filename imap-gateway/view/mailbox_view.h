@@ -1,8 +1,10 @@
 #pragma once
 
-// The gateway's copy of one mailbox, shared by all sessions that have it selected (deep-structures 7). Invariants:
+// The gateway's copy of one mailbox, shared by all sessions that have it selected (deep-structures
+// 7). Invariants:
 //  1. Rows are in uid order; everything up to modseq() is in, nothing beyond.
-//  2. Every change is in the log, in order, until all cursors have read it. The log never grows beyond kMaxLog
+//  2. Every change is in the log, in order, until all cursors have read it. The log never grows
+//  beyond kMaxLog
 //     entries: slow cursors are made to read it.
 //  3. A view that was loaded keeps serving while its stream is lost: sessions notice only time.
 // One net::Loop.

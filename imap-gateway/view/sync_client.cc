@@ -23,19 +23,24 @@ constexpr milliseconds kSweepEvery{5000};
 
 uint64_t ViewOf(const v1::SyncReply& reply) {
   switch (reply.reply_case()) {
-    case v1::SyncReply::kChunk: return reply.chunk().view();
-    case v1::SyncReply::kDelta: return reply.delta().view();
-    case v1::SyncReply::kClosed: return reply.closed().view();
-    case v1::SyncReply::kAccount: return reply.account().view();
+    case v1::SyncReply::kChunk:
+      return reply.chunk().view();
+    case v1::SyncReply::kDelta:
+      return reply.delta().view();
+    case v1::SyncReply::kClosed:
+      return reply.closed().view();
+    case v1::SyncReply::kAccount:
+      return reply.account().view();
     case v1::SyncReply::kBarrier:
-    case v1::SyncReply::REPLY_NOT_SET: break;
+    case v1::SyncReply::REPLY_NOT_SET:
+      break;
   }
   return 0;
 }
 
 observe::Counter* Lost() {
-  static observe::Counter* const counter =
-      observe::NewCounter("posthorn_imap_sync_lost_total", "Sync streams that ended and were opened again");
+  static observe::Counter* const counter = observe::NewCounter(
+      "posthorn_imap_sync_lost_total", "Sync streams that ended and were opened again");
   return counter;
 }
 
@@ -101,7 +106,8 @@ net::Task<bool> SyncClient::Read(std::shared_ptr<Stream> stream) {
   co_return heard;
 }
 
-net::Task<void> SyncClient::Write(std::shared_ptr<SyncClient> self, std::shared_ptr<Stream> stream) {
+net::Task<void> SyncClient::Write(std::shared_ptr<SyncClient> self,
+                                  std::shared_ptr<Stream> stream) {
   while (!stream->over) {
     if (stream->out.empty()) {
       co_await stream->wake.Wait();
@@ -150,8 +156,11 @@ void SyncClient::Dispatch(const v1::SyncReply& reply) {
   GrantCredit(view, found->second);
   const bool account = found->second.account;
   switch (subscriber->OnReply(reply)) {
-    case SyncSubscriber::Taken::kGoOn: return;
-    case SyncSubscriber::Taken::kOver: open_.erase(view); return;
+    case SyncSubscriber::Taken::kGoOn:
+      return;
+    case SyncSubscriber::Taken::kOver:
+      open_.erase(view);
+      return;
     case SyncSubscriber::Taken::kOpenAgain:
       open_.erase(view);
       OpenNow(subscriber, account);
@@ -196,7 +205,8 @@ net::Task<absl::Status> SyncClient::Barrier(std::string ticket, milliseconds lim
   co_return co_await done.Get();
 }
 
-std::shared_ptr<MailboxView> SyncClient::Mailbox(const std::string& ticket, uint64_t account, uint64_t mailbox) {
+std::shared_ptr<MailboxView> SyncClient::Mailbox(const std::string& ticket, uint64_t account,
+                                                 uint64_t mailbox) {
   Kept<MailboxView>& kept = mailboxes_[{account, mailbox}];
   kept.used = Clock::now();
   if (!kept.view || kept.view->gone()) {

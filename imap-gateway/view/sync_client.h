@@ -38,10 +38,11 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
   void Stop();
 
   // The view of a mailbox or account, opened now if need be. Wait for it to be ready.
-  std::shared_ptr<MailboxView> Mailbox(const std::string& ticket, uint64_t account, uint64_t mailbox);
+  std::shared_ptr<MailboxView> Mailbox(const std::string& ticket, uint64_t account,
+                                       uint64_t mailbox);
   std::shared_ptr<AccountView> Account(const std::string& ticket, uint64_t account);
-  // Everything committed before the call is in the account's views when it returns OK. Asked again after a lost
-  // stream, until `limit`: kDeadlineExceeded. kPermissionDenied: the ticket is void.
+  // Everything committed before the call is in the account's views when it returns OK. Asked again
+  // after a lost stream, until `limit`: kDeadlineExceeded. kPermissionDenied: the ticket is void.
   net::Task<absl::Status> Barrier(std::string ticket, std::chrono::milliseconds limit);
 
   bool connected() const { return stream_ != nullptr; }

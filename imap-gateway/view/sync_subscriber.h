@@ -12,8 +12,8 @@ class AccountState;
 
 namespace posthorn::imap_gateway {
 
-// Something that is kept up to date by the Sync stream: SyncClient opens it, hands it its replies and opens it
-// again whenever the stream was lost.
+// Something that is kept up to date by the Sync stream: SyncClient opens it, hands it its replies
+// and opens it again whenever the stream was lost.
 class SyncSubscriber {
  public:
   // What is to become of it after a reply.

@@ -1,0 +1,108 @@
+// imap-gateway: mailboxes for mail clients.
+
+#include <memory>
+#include <string>
+
+#include "imap-gateway/backend/rpc_store.h"
+#include "imap-gateway/session/session.h"
+#include "imap-gateway/view/sync_client.h"
+#include "lib/base/status_macros.h"
+#include "lib/config/snapshot.h"
+#include "lib/gateway/frontend.h"
+#include "lib/observe/metrics.h"
+#include "lib/process/service.h"
+#include "posthorn/config/v1/kinds.pb.h"
+
+namespace posthorn::imap_gateway {
+namespace {
+
+using config::v1::Settings;
+using std::chrono::seconds;
+
+std::shared_ptr<const Port> PortOf(const gateway::Port& open) {
+  auto port = std::make_shared<Port>();
+  port->name = open.config.name();
+  port->tls = open.tls;
+  if (open.config.tls() == config::v1::IMPLICIT) {
+    port->mode = Port::Tls::kImplicit;
+  } else if (open.demands_tls()) {
+    port->mode = Port::Tls::kStartTlsRequired;
+  } else if (open.offers_starttls()) {
+    port->mode = Port::Tls::kStartTls;
+  }
+  return port;
+}
+
+class Process {
+ public:
+  explicit Process(process::Service& service)
+      : service_(service),
+        store_(NewRpcStore(service.loop(), service.store())),
+        sync_(SyncClient::Create(service.loop(), *store_, {})),
+        gate_(login::Gate::Create(service.loop(), service.store(), {.protocol = "imap"})),
+        gateway_{service.loop(), service.drain(), *store_, *sync_, *gate_} {
+    service_.OnConfig([this](const config::Snapshot& snapshot) { Apply(snapshot); });
+    service_.AddReadiness([this] { return sync_->connected() ? std::string() : "store-service"; });
+    observe::NewGaugeCallback("posthorn_imap_views",
+                              "Views of mailboxes and accounts that are kept",
+                              [this] { return static_cast<double>(sync_->views()); });
+  }
+  ~Process() { sync_->Stop(); }
+
+  absl::Status Open() {
+    gateway::Frontend::Options options;
+    options.protocols = {config::v1::IMAP};
+    options.serve = [this](std::unique_ptr<net::Connection> connection,
+                           std::shared_ptr<const gateway::Port> port) {
+      return Session::Serve(gateway_, PortOf(*port), std::move(connection));
+    };
+    options.refuse = [](net::Refusal) {
+      return std::string("* BYE [LIMIT] Too many connections\r\n");
+    };
+    ASSIGN_OR_RETURN(frontend_, gateway::Frontend::Open(service_, std::move(options)));
+    return absl::OkStatus();
+  }
+
+ private:
+  void Apply(const config::Snapshot& snapshot) {
+    const Settings& settings = snapshot.Get<Settings>();
+    auto config = std::make_shared<ImapConfig>();
+    config->hostname = gateway::Hostname(snapshot);
+    config->max_message_size = settings.max_message_size();
+    config->max_errors = settings.max_errors();
+    config->idle_timeout = seconds(settings.imap_idle_timeout());
+    using Plaintext = ImapConfig::PlaintextLogin;
+    config->plaintext_login = settings.plaintext_login() == 0   ? Plaintext::kNever
+                              : settings.plaintext_login() == 1 ? Plaintext::kTrusted
+                                                                : Plaintext::kAlways;
+    config->trusts = [networks = gateway::Networks(snapshot)](std::string_view address) {
+      return networks.Of(address).plaintext_login;
+    };
+    gateway_.config = std::move(config);
+    gate_->SetTimes(seconds(settings.login_cache()), seconds(settings.tarpit()));
+  }
+
+  process::Service& service_;
+  std::unique_ptr<Store> store_;
+  std::shared_ptr<SyncClient> sync_;
+  std::unique_ptr<login::Gate> gate_;
+  Gateway gateway_;
+  std::unique_ptr<gateway::Frontend> frontend_;
+};
+
+net::Task<absl::Status> SetUp(process::Service& service, std::unique_ptr<Process>& process) {
+  process = std::make_unique<Process>(service);
+  co_return process->Open();
+}
+
+}  // namespace
+}  // namespace posthorn::imap_gateway
+
+int main(int argc, char** argv) {
+  using posthorn::process::Service;
+  Service::Options options;
+  options.process = "imap-gateway";
+  const std::unique_ptr<Service> service = Service::Create(argc, argv, std::move(options));
+  std::unique_ptr<posthorn::imap_gateway::Process> process;
+  return service->Run([&] { return posthorn::imap_gateway::SetUp(*service, process); });
+}
