@@ -23,7 +23,8 @@ class Faults::FaultyFile final : public File, private Wrapper {
     ASSIGN_OR_RETURN(const uint64_t size, below_->Size());
     const uint64_t end = offset + bytes.size();
     const int64_t growth = end > size ? static_cast<int64_t>(end - size) : 0;
-    if (growth > 0 && (faults_.space_ -= growth) < 0) {
+    const int64_t left = faults_.space_.fetch_sub(growth) - growth;
+    if (growth > 0 && left < 0) {
       faults_.space_ = 0;
       RETURN_IF_ERROR(below_->WriteAt(offset, std::string_view(bytes).substr(0, bytes.size() / 2)));
       return base::Exhausted("write: the disk is full (injected)");

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
 
 namespace posthorn::file {
 namespace {
@@ -164,7 +165,7 @@ absl::Status Disk::Write(const std::string& directory) {
   std::set<std::string> directories = {"."};
   for (const auto& [name, id] : names_) {
     if (!directories.contains(DirectoryOf(name))) continue;  // its directory was lost
-    const std::string path = directory + "/" + name;
+    const std::string path = base::StrCat(directory, "/", name);
     if (id == 0) {
       RETURN_IF_ERROR(real.MakeDirectory(path));
       directories.insert(name);

@@ -11,7 +11,7 @@
 
 namespace posthorn::file::sqlite_internal {
 
-inline constexpr size_t kMostGathered = 128 * 1024;
+inline constexpr size_t kMostGathered = size_t{128} * 1024;
 
 enum class Role { kMain, kWal, kJournal };
 

@@ -31,7 +31,7 @@ inline uint64_t OffsetOf(uint64_t key) { return key & ((uint64_t{1} << kBlobOffs
 
 // Up to this size a message is gathered by the caller and appended at once; larger ones are
 // uploaded.
-inline constexpr uint64_t kSmallBlob = 256 * 1024;
+inline constexpr uint64_t kSmallBlob = uint64_t{256} * 1024;
 
 using AppendDone = std::function<void(absl::StatusOr<BlobRef>)>;
 // One answered Append: call `done(std::move(result))`.

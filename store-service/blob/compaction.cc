@@ -72,7 +72,7 @@ absl::StatusOr<DeadShare> MeasureDead(Segment& segment, const std::unordered_set
 absl::StatusOr<std::shared_ptr<Segment>> Rewrite(SegmentSet& segments, Segment& old,
                                                  const std::unordered_set<uint64_t>& dead) {
   const std::string path = segments.PathOf(old.number(), old.generation() + 1);
-  const absl::Status unlinked = segments.system().Unlink(path);  // of an attempt that failed
+  absl::Status unlinked = segments.system().Unlink(path);  // of an attempt that failed
   if (!unlinked.ok() && unlinked.code() != absl::StatusCode::kNotFound) return unlinked;
   std::random_device random;
   ASSIGN_OR_RETURN(const std::shared_ptr<Segment> fresh,

@@ -12,7 +12,7 @@ void Put(char* out, T value) {
   for (size_t i = 0; i < sizeof(T); ++i) out[i] = static_cast<char>(value >> (8 * i));
 }
 template <class T>
-T Get(const char* bytes) {
+T Get(std::string_view bytes) {
   T value = 0;
   for (size_t i = 0; i < sizeof(T); ++i) {
     value = static_cast<T>(value | static_cast<T>(static_cast<uint8_t>(bytes[i])) << (8 * i));
@@ -20,10 +20,10 @@ T Get(const char* bytes) {
   return value;
 }
 
-uint32_t HeaderCrc(const char* bytes, uint32_t salt, uint64_t offset) {
+uint32_t HeaderCrc(std::string_view bytes, uint32_t salt, uint64_t offset) {
   char place[8];
   Put<uint64_t>(place, offset);
-  return base::Crc32c({bytes, 60}, base::Crc32c({place, 8}, salt));
+  return base::Crc32c(bytes.substr(0, 60), base::Crc32c({place, 8}, salt));
 }
 
 }  // namespace
@@ -41,26 +41,26 @@ HeaderBytes EncodeHeader(const RecordHeader& header, uint32_t salt, uint64_t off
   Put<uint32_t>(out + 28, header.body_crc);
   Put<uint32_t>(out + 32, header.aux_crc);
   std::copy(header.content_hash.begin(), header.content_hash.end(), out + 40);
-  Put<uint32_t>(out + 60, HeaderCrc(out, salt, offset));
+  Put<uint32_t>(out + 60, HeaderCrc({out, kHeaderBytes}, salt, offset));
   return bytes;
 }
 
 std::optional<RecordHeader> DecodeHeader(std::string_view bytes, uint32_t salt, uint64_t offset) {
   if (bytes.size() < kHeaderBytes) return std::nullopt;
-  const char* in = bytes.data();
-  if (Get<uint32_t>(in) != kRecordMagic || Get<uint8_t>(in + 4) != kVersion) return std::nullopt;
-  if (Get<uint32_t>(in + 60) != HeaderCrc(in, salt, offset)) return std::nullopt;
+  if (Get<uint32_t>(bytes) != kRecordMagic || Get<uint8_t>(bytes.substr(4)) != kVersion)
+    return std::nullopt;
+  if (Get<uint32_t>(bytes.substr(60)) != HeaderCrc(bytes, salt, offset)) return std::nullopt;
   RecordHeader header;
-  header.kind = static_cast<RecordKind>(Get<uint8_t>(in + 5));
-  header.flags = Get<uint16_t>(in + 6);
-  header.length = Get<uint64_t>(in + 8);
-  header.original_length = Get<uint64_t>(in + 16);
-  header.aux_length = Get<uint32_t>(in + 24);
-  header.body_crc = Get<uint32_t>(in + 28);
-  header.aux_crc = Get<uint32_t>(in + 32);
+  header.kind = static_cast<RecordKind>(Get<uint8_t>(bytes.substr(5)));
+  header.flags = Get<uint16_t>(bytes.substr(6));
+  header.length = Get<uint64_t>(bytes.substr(8));
+  header.original_length = Get<uint64_t>(bytes.substr(16));
+  header.aux_length = Get<uint32_t>(bytes.substr(24));
+  header.body_crc = Get<uint32_t>(bytes.substr(28));
+  header.aux_crc = Get<uint32_t>(bytes.substr(32));
   // Larger than a segment can be: no arithmetic with it.
   if (header.length >> 40 != 0) return std::nullopt;
-  std::copy_n(in + 40, header.content_hash.size(), header.content_hash.begin());
+  std::copy_n(bytes.begin() + 40, header.content_hash.size(), header.content_hash.begin());
   return header;
 }
 
@@ -99,12 +99,12 @@ void PutFixed64(std::string& out, uint64_t value) {
   Put<uint64_t>(bytes, value);
   out.append(bytes, 8);
 }
-uint64_t GetFixed64(std::string_view bytes) { return Get<uint64_t>(bytes.data()); }
+uint64_t GetFixed64(std::string_view bytes) { return Get<uint64_t>(bytes); }
 void PutFixed32(std::string& out, uint32_t value) {
   char bytes[4];
   Put<uint32_t>(bytes, value);
   out.append(bytes, 4);
 }
-uint32_t GetFixed32(std::string_view bytes) { return Get<uint32_t>(bytes.data()); }
+uint32_t GetFixed32(std::string_view bytes) { return Get<uint32_t>(bytes); }
 
 }  // namespace posthorn::store_service

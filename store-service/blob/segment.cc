@@ -10,7 +10,7 @@
 namespace posthorn::store_service {
 namespace {
 
-constexpr size_t kWindow = 256 * 1024;
+constexpr size_t kWindow = size_t{256} * 1024;
 
 // Headers read through a window, so that a walk over small records costs few reads.
 class Window {

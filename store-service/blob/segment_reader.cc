@@ -11,8 +11,8 @@ namespace posthorn::store_service {
 namespace {
 
 // Up to here a message is read and checked whole even when a part is asked for.
-constexpr uint64_t kCheckWhole = 64 * 1024;
-constexpr uint64_t kReadAtOnce = 1024 * 1024;
+constexpr uint64_t kCheckWhole = uint64_t{64} * 1024;
+constexpr uint64_t kReadAtOnce = uint64_t{1} << 20;
 
 absl::Status BadBody(const Segment& segment, uint64_t place) {
   return base::DataLoss(
@@ -79,7 +79,7 @@ class SegmentBlobReader final : public BlobReader {
     crc_ = base::Crc32c(bytes, crc_);
     done_ += length;
     if (done_ == found_.header.length && crc_ != found_.header.body_crc) {
-      const absl::Status status = BadBody(*found_.segment, found_.place);
+      absl::Status status = BadBody(*found_.segment, found_.place);
       segments_.NoteDamage(SegmentOf(key_), OffsetOf(key_), std::string(base::Message(status)));
       return status;
     }

@@ -20,7 +20,7 @@ namespace posthorn::store_service {
 inline constexpr uint32_t kBlockMagic = 0x45424850;  // "PHBE"
 inline constexpr uint8_t kBlockVersion = 1;
 inline constexpr size_t kBlockHeaderBytes = 56;
-inline constexpr size_t kMostBlockPayload = 64 * 1024;
+inline constexpr size_t kMostBlockPayload = size_t{64} * 1024;
 
 struct BlockHeader {
   uint32_t count = 0;

@@ -36,7 +36,7 @@ absl::StatusOr<std::vector<BlockPlace>> ListBlocks(file::File& file, uint64_t& e
   std::vector<BlockPlace> places;
   end = 0;
   // Header and filter are read together: filters are a few KiB.
-  std::string buffer(8 * 1024, '\0');
+  std::string buffer(size_t{8} * 1024, '\0');
   for (uint64_t at = 0; at + kBlockHeaderBytes <= size;) {
     ASSIGN_OR_RETURN(size_t got, file.ReadAt(at, buffer));
     const auto header = DecodeBlockHeader(std::string_view(buffer).substr(0, got));

@@ -148,6 +148,7 @@ absl::Status Searcher::FindMessages(Filters filters) {
 // Everything about the messages found, whatever its time.
 absl::Status Searcher::CollectStories() {
   std::vector<uint64_t> tokens;
+  tokens.reserve(messages_.size());
   for (const std::string& id : messages_) tokens.push_back(MessageToken(id));
   return Blocks(
       [&](const BlockPlace& place) {
@@ -184,6 +185,7 @@ EventResult Searcher::Chosen() {
     ++count;
   }
   std::vector<std::pair<uint64_t, std::string>> order;
+  order.reserve(stories.size());
   for (const auto& [id, story] : stories) order.emplace_back(story.first, id);
   std::sort(order.rbegin(), order.rend());
   std::unordered_set<std::string> kept;
