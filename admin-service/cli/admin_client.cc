@@ -1,0 +1,98 @@
+#include "admin-service/cli/admin_client.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "admin-service/cli/prompt.h"
+#include "admin-service/up/files.h"
+#include "admin-service/up/layout.h"
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+#include "lib/rpc/methods/admin.h"
+
+namespace posthorn::cli {
+namespace {
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+struct Target {
+  std::string address;
+  bool local = false;  // the socket that needs no password
+};
+
+absl::StatusOr<Target> FindTarget(const Arguments& arguments) {
+  std::string address = arguments.Value("--admin");
+  if (address.empty() && !arguments.Has("--dir")) address = Environment("POSTHORN_ADMIN");
+  if (!address.empty()) return Target{address, false};
+  const std::string dir = Directory(arguments);
+  const std::string socket = dir + "/run/admin.cli.sock";
+  if (access(socket.c_str(), R_OK | W_OK) == 0) return Target{"unix:" + socket, true};
+  const auto endpoints = up::ReadFile(base::StrCat(dir, "/", up::kEndpointsFile));
+  address = endpoints.ok() ? up::ReadVariable(*endpoints, "ADMIN_ADDRESS") : "";
+  if (address.empty()) {
+    return base::Unavailable(
+        base::StrCat("posthorn is not up in ", dir, " (say --dir DIR or --admin ADDRESS)"));
+  }
+  return Target{address, false};
+}
+
+absl::StatusOr<std::string> FirstLine(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, up::ReadFile(path));
+  return std::string(base::Trim(text.substr(0, text.find('\n'))));
+}
+
+absl::StatusOr<std::string> Authorization(const Arguments& arguments, bool local) {
+  if (arguments.Has("--token-file")) {
+    ASSIGN_OR_RETURN(const std::string token, FirstLine(arguments.Value("--token-file")));
+    return "Bearer " + token;
+  }
+  if (const std::string token = Environment("POSTHORN_TOKEN"); !token.empty())
+    return "Bearer " + token;
+  if (local && !arguments.Has("--user")) return std::string();
+  const std::string user = arguments.Has("--user") ? arguments.Value("--user") : "admin";
+  std::string password = Environment("POSTHORN_PASSWORD");
+  if (arguments.Has("--password-file")) {
+    ASSIGN_OR_RETURN(password, FirstLine(arguments.Value("--password-file")));
+  }
+  if (password.empty()) {
+    ASSIGN_OR_RETURN(password, AskPassword(base::StrCat("Password of administrator ", user, ": ")));
+  }
+  return "Basic " + base::Base64(base::StrCat(user, ":", password));
+}
+
+}  // namespace
+
+std::string Directory(const Arguments& arguments) {
+  if (arguments.Has("--dir")) return arguments.Value("--dir");
+  const std::string dir = Environment("POSTHORN_DIR");
+  return dir.empty() ? up::Options().dir : dir;
+}
+
+AdminClient::AdminClient(std::string target, std::string authorization,
+                         std::chrono::milliseconds limit)
+    : target_(std::move(target)),
+      limit_(limit),
+      client_(rpc::Client::Create(loop_, {target_, std::move(authorization)})) {}
+
+absl::StatusOr<std::unique_ptr<AdminClient>> AdminClient::Connect(const Arguments& arguments,
+                                                                  std::chrono::milliseconds limit) {
+  ASSIGN_OR_RETURN(const Target target, FindTarget(arguments));
+  ASSIGN_OR_RETURN(std::string authorization, Authorization(arguments, target.local));
+  return std::unique_ptr<AdminClient>(
+      new AdminClient(target.address, std::move(authorization), limit));
+}
+
+absl::StatusOr<const config::Schema*> AdminClient::schema() {
+  if (!schema_) {
+    ASSIGN_OR_RETURN(const admin::v1::SchemaReply reply,
+                     Call(rpc::admin::kConfigSchema, admin::v1::SchemaRequest()));
+    ASSIGN_OR_RETURN(schema_, config::Schema::FromFileSet(reply.file_descriptor_set()));
+  }
+  return schema_.get();
+}
+
+}  // namespace posthorn::cli

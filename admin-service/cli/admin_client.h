@@ -1,0 +1,84 @@
+#pragma once
+
+// admin-service as the command line sees it: blocking calls, plain gRPC.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "admin-service/cli/arguments.h"
+#include "lib/config/schema.h"
+#include "lib/net/loop.h"
+#include "lib/rpc/client.h"
+
+namespace posthorn::cli {
+
+class AdminClient {
+ public:
+  // From --admin, --dir, POSTHORN_ADMIN, POSTHORN_DIR; credentials from --token-file,
+  // POSTHORN_TOKEN,
+  // --password-file, POSTHORN_PASSWORD or a prompt. The local socket needs none.
+  static absl::StatusOr<std::unique_ptr<AdminClient>> Connect(const Arguments& arguments,
+                                                              std::chrono::milliseconds limit);
+
+  template <class Q, class R>
+  absl::StatusOr<R> Call(rpc::Method<Q, R> method, Q request) {
+    absl::StatusOr<R> result = absl::InternalError("not answered");
+    loop_.Spawn("cli.call", Finish<Q, R>(method, std::move(request), &result));
+    loop_.Run();
+    return result;
+  }
+  // One request, many replies; `each` runs for each until the end.
+  template <class Q, class R>
+  absl::Status Stream(rpc::Method<Q, R> method, Q request, std::function<void(const R&)> each) {
+    absl::Status result;
+    loop_.Spawn("cli.stream",
+                FinishStream<Q, R>(method, std::move(request), std::move(each), &result));
+    loop_.Run();
+    return result;
+  }
+  // Read once.
+  absl::StatusOr<const config::Schema*> schema();
+  const std::string& target() const { return target_; }
+
+ private:
+  AdminClient(std::string target, std::string authorization, std::chrono::milliseconds limit);
+  rpc::CallOptions Limit(std::chrono::milliseconds limit) const {
+    rpc::CallOptions options;
+    options.timeout = limit;
+    return options;
+  }
+  template <class Q, class R>
+  net::Task<void> Finish(rpc::Method<Q, R> method, Q request, absl::StatusOr<R>* result) {
+    *result = co_await client_->Call(method, Limit(limit_), std::move(request));
+    loop_.Stop();
+  }
+  template <class Q, class R>
+  net::Task<void> FinishStream(rpc::Method<Q, R> method, Q request,
+                               std::function<void(const R&)> each, absl::Status* result) {
+    const auto call =
+        client_->Start(method.path, "", rpc::Flow::kFree, Limit(std::chrono::hours(24)));
+    *result = co_await call->Write(request);
+    call->WritesDone();
+    while (result->ok()) {
+      R reply;
+      const absl::StatusOr<bool> more = co_await call->Read(reply);
+      *result = more.status();
+      if (!more.ok() || !*more) break;
+      each(reply);
+    }
+    loop_.Stop();
+  }
+
+  const std::string target_;
+  const std::chrono::milliseconds limit_;
+  net::Loop loop_;
+  std::unique_ptr<rpc::Client> client_;
+  std::unique_ptr<config::Schema> schema_;
+};
+
+// Where the files of the suite are: --dir, POSTHORN_DIR, or /var/lib/posthorn.
+std::string Directory(const Arguments& arguments);
+
+}  // namespace posthorn::cli
