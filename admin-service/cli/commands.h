@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "admin-service/cli/admin_client.h"
 #include "admin-service/cli/arguments.h"
+#include "posthorn/admin/v1/admin.pb.h"
 
 namespace posthorn::cli {
 
