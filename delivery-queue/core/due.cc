@@ -96,7 +96,7 @@ net::Task<bool> MailQueue::Act(EntryKey key, Action action) {
   active->key = key;
   active->stored = std::make_shared<StoredEntry>(*std::move(stored));
   found->second.active = active;
-  found->second.held = false;
+  MarkHeld(found->second, false);
   ++active_;
   active->removed = action == Action::kRemove;
   active->stored->set_held(action == Action::kHold);
@@ -138,7 +138,7 @@ MailQueue::Counts MailQueue::counts() const {
   Counts counts;
   counts.entries = slots_.size();
   counts.active = active_;
-  for (const auto& [key, slot] : slots_) counts.held += slot.held ? 1 : 0;
+  counts.held = held_;
   counts.oldest_ms = slots_.empty() ? 0 : slots_.begin()->first.message.millis();
   return counts;
 }

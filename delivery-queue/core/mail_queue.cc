@@ -94,6 +94,7 @@ void MailQueue::Save(const ActivePtr& active, Journal::Stored stored) {
 
 void MailQueue::AddSlot(const EntryKey& key, Slot slot) {
   ++blobs_[slot.blob];
+  if (slot.held) ++held_;
   slots_[key] = std::move(slot);
 }
 
@@ -101,7 +102,13 @@ void MailQueue::Erase(const EntryKey& key) {
   const auto found = slots_.find(key);
   if (found == slots_.end()) return;
   if (const auto blob = blobs_.find(found->second.blob); --blob->second == 0) blobs_.erase(blob);
+  MarkHeld(found->second, false);
   slots_.erase(found);
+}
+
+void MailQueue::MarkHeld(Slot& slot, bool held) {
+  if (slot.held != held) held_ += held ? 1 : -1;
+  slot.held = held;
 }
 
 void MailQueue::Run(ActivePtr active) {
@@ -183,7 +190,7 @@ void MailQueue::Defer(const ActivePtr& active, int64_t due_ms) {
   const auto found = slots_.find(active->key);
   if (found == slots_.end()) return;
   Slot& slot = found->second;
-  slot.held = active->stored->held();
+  MarkHeld(slot, active->stored->held());
   slot.active = nullptr;
   SetDue(active->key, slot, due_ms);
   PumpDue();

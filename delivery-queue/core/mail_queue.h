@@ -102,6 +102,7 @@ class MailQueue {
   void AddSlot(const EntryKey& key, Slot slot);
   void SetDue(const EntryKey& key, Slot& slot, int64_t due_ms);
   void Erase(const EntryKey& key);
+  void MarkHeld(Slot& slot, bool held);
   void PumpDue();
   net::Task<void> Load(EntryKey key);
   void ArmTimer();
@@ -114,6 +115,7 @@ class MailQueue {
   std::multimap<int64_t, EntryKey> due_;        // not active, not held
   std::unordered_map<uint64_t, uint32_t> blobs_;  // blob key → entries that need it
   size_t active_ = 0;
+  size_t held_ = 0;
   std::unique_ptr<net::Loop::Timer> timer_;
   int64_t timer_at_ = 0;
   std::shared_ptr<bool> alive_;

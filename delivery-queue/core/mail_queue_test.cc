@@ -145,16 +145,10 @@ class MailQueueTest : public ::testing::Test {
     return entry;
   }
   absl::Status Accept(Entry entry) {
-    absl::Status answer;
-    queue_->Accept(std::move(entry), [&](absl::Status status) {
-      answer = std::move(status);
-      loop_.Stop();
-    });
-    // A refusal is answered at once: then there is nothing to run.
-    loop_.Post([this] { loop_.Post([this] { loop_.Stop(); }); });
-    loop_.Run();
-    RunUntil([&] { return true; });
-    return answer;
+    auto answer = std::make_shared<std::optional<absl::Status>>();
+    queue_->Accept(std::move(entry), [answer](absl::Status status) { *answer = std::move(status); });
+    RunUntil([&] { return answer->has_value(); });
+    return answer->value_or(base::Internal("no answer"));
   }
   void RunUntil(const std::function<bool()>& done) {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);

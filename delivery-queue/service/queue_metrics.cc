@@ -1,0 +1,52 @@
+#include "delivery-queue/service/queue_metrics.h"
+
+#include <algorithm>
+
+#include "lib/base/clock.h"
+#include "lib/observe/metrics.h"
+
+namespace posthorn::delivery_queue {
+namespace {
+
+constexpr std::chrono::milliseconds kEvery{1000};
+
+using observe::Gauge;
+using observe::NewGauge;
+
+struct Gauges {
+  Gauge* entries = NewGauge("posthorn_queue_entries", "Messages (and pages of lists) that are not finished");
+  Gauge* active = NewGauge("posthorn_queue_active", "Entries that are being delivered now");
+  Gauge* deferred = NewGauge("posthorn_queue_deferred", "Entries that wait for their next attempt");
+  Gauge* held = NewGauge("posthorn_queue_held", "Entries that an operator stopped");
+  Gauge* oldest = NewGauge("posthorn_queue_oldest_seconds", "Age of the oldest unfinished entry");
+  Gauge* local = NewGauge("posthorn_queue_local_waiting", "Copies that wait for the store");
+  Gauge* files = NewGauge("posthorn_queue_journal_files", "Files of the journal");
+  Gauge* bytes = NewGauge("posthorn_queue_journal_bytes", "Bytes of the journal's files");
+};
+
+void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& local, const Journal& journal) {
+  const MailQueue::Counts counts = queue.counts();
+  gauges.entries->Set(static_cast<double>(counts.entries));
+  gauges.active->Set(static_cast<double>(counts.active));
+  gauges.deferred->Set(static_cast<double>(counts.entries - std::min(counts.entries, counts.active + counts.held)));
+  gauges.held->Set(static_cast<double>(counts.held));
+  const int64_t age = counts.oldest_ms == 0 ? 0 : base::WallMillis() - counts.oldest_ms;
+  gauges.oldest->Set(static_cast<double>(std::max<int64_t>(0, age)) / 1000);
+  gauges.local->Set(static_cast<double>(local.waiting()));
+  const Journal::Usage usage = journal.usage();
+  gauges.files->Set(static_cast<double>(usage.files));
+  gauges.bytes->Set(static_cast<double>(usage.bytes));
+}
+
+}  // namespace
+
+net::Task<void> WatchMetrics(net::Loop& loop, const MailQueue& queue, const LocalDelivery& local,
+                             const Journal& journal) {
+  const Gauges gauges;
+  for (;;) {
+    Update(gauges, queue, local, journal);
+    co_await net::Sleep(loop, kEvery);
+  }
+}
+
+}  // namespace posthorn::delivery_queue
