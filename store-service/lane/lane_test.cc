@@ -1,2 +1,170 @@
 #include <gtest/gtest.h>
-TEST(Lane, Placeholder) {}
+
+#include <atomic>
+#include <future>
+#include <random>
+
+#include "store-service/lane/lane_fixture.h"
+
+namespace posthorn::store_service {
+namespace {
+
+using Fault = FaultyDatabase::Fault;
+
+// Collects the answers of operations that run at once.
+class Answers {
+ public:
+  explicit Answers(net::Loop& loop) : loop_(&loop), all_(loop) {}
+  void Start(LaneEngine& lanes, AccountId account,
+             std::function<absl::StatusOr<Uid>(Change&)> apply) {
+    ++open_;
+    results.emplace_back(absl::UnknownError("open"));
+    loop_->Spawn("answer", Wait(lanes, account, results.size() - 1, std::move(apply)));
+  }
+  void WaitAll() {
+    if (open_ > 0) testing::RunTask(*loop_, all_.Get());
+  }
+  std::vector<absl::StatusOr<Uid>> results;
+
+ private:
+  net::Task<void> Wait(LaneEngine& lanes, AccountId account, size_t index,
+                       std::function<absl::StatusOr<Uid>(Change&)> apply) {
+    auto result = co_await lanes.Run<Uid>(account, nullptr, std::move(apply));
+    results[index] = std::move(result);
+    if (--open_ == 0) all_.Set(true);
+  }
+  net::Loop* loop_;
+  net::Promise<bool> all_;
+  int open_ = 0;
+};
+
+// Its row refers to a source that is not there: the database refuses the batch.
+absl::StatusOr<Uid> Poison(Change& change) {
+  Mailbox& inbox = *change.account().Find("INBOX");
+  MessageColumns row;
+  row.uid = 4000000000;
+  return change.Copy(inbox, row, inbox, {});
+}
+
+TEST_F(LaneTest, PoisonousOperationFailsAlone) {
+  auto owner = MakeOwner();
+  Answers answers(loop_);
+  for (int i = 0; i < 20; ++i) {
+    for (const AccountId account : {AccountId{1}, AccountId{2}, AccountId{33}}) {
+      answers.Start(owner->lanes, account, i == 7 && account == 2 ? Poison : AddTo("INBOX"));
+    }
+  }
+  answers.WaitAll();
+  int failed = 0;
+  for (const auto& result : answers.results) failed += result.ok() ? 0 : 1;
+  EXPECT_EQ(failed, 1);
+  EXPECT_EQ(answers.results[7 * 3 + 1].status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Rows(owner->database, 1).size(), 20u);
+  EXPECT_EQ(Rows(owner->database, 2).size(), 19u);
+  EXPECT_EQ(Rows(owner->database, 33).size(), 20u);
+  Stop(std::move(owner));
+}
+
+TEST_F(LaneTest, UnknownOutcomeIsAskedFromTheDatabase) {
+  auto owner = MakeOwner();
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  Fault fault = Fault::kUnknownAfter;
+  owner->database.fault = [&] { return std::exchange(fault, Fault::kNone); };
+  EXPECT_EQ(*Add(*owner, 1), 2u);  // it had committed
+  fault = Fault::kUnknownBefore;
+  EXPECT_FALSE(Add(*owner, 1).ok());
+  EXPECT_EQ(Rows(owner->database, 1).size(), 2u);
+  EXPECT_EQ(*Add(*owner, 1), 3u);
+  Stop(std::move(owner));
+}
+
+TEST_F(LaneTest, FullDiskFailsWritesAndNothingElse) {
+  auto owner = MakeOwner();
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  Fault fault = Fault::kFull;
+  owner->database.fault = [&] { return fault; };
+  EXPECT_EQ(Add(*owner, 1).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(testing::RunTask(loop_, owner->lanes.Committed(1)).ok());
+  fault = Fault::kNone;
+  EXPECT_EQ(*Add(*owner, 1), 2u);
+  Stop(std::move(owner));
+}
+
+// deep-structures 6: the fence.
+TEST_F(LaneTest, OwnerPausedBeforeCommitPastItsLeaseCannotCommit) {
+  std::promise<void> wake;
+  std::atomic<bool> pause = false;
+  std::promise<void> paused;
+  auto first = MakeOwner({.owner = "first", .lease_ms = 200, .before_commit = [&] {
+                            if (!pause.exchange(false)) return;
+                            paused.set_value();
+                            wake.get_future().wait();
+                          }});
+  ASSERT_TRUE(Add(*first, 1).ok());
+  pause = true;
+  Answers answers(loop_);
+  answers.Start(first->lanes, 1, AddTo("INBOX"));
+  // The loop must turn for the batch to reach the committer, which then stands still.
+  const std::future<void> stands = paused.get_future();
+  while (stands.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    testing::RunTask(loop_, net::Sleep(loop_, std::chrono::milliseconds(1)));
+  }
+  auto second = MakeOwner({.owner = "second"}, {});
+  while (!second->lanes.held(1)) {
+    ASSERT_TRUE(testing::RunTask(loop_, second->lanes.Acquire({1})).ok());
+  }
+  EXPECT_EQ(*Add(*second, 1), 2u);
+  wake.set_value();
+  answers.WaitAll();
+  EXPECT_EQ(answers.results[0].status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(first->lanes.held(1));
+  EXPECT_EQ(Rows(second->database, 1).size(), 2u);
+  Stop(std::move(first));
+  Stop(std::move(second));
+}
+
+TEST_F(LaneTest, TwoOwnersTradeLanesAtRandomUnderLoad) {
+  std::mt19937 random(7);
+  std::unique_ptr<TestOwner> owners[2];
+  owners[0] = MakeOwner({.owner = "a"}, {1, 2});
+  owners[1] = MakeOwner({.owner = "b"}, {3, 4});
+  Answers answers(loop_);
+  std::vector<AccountId> asked;
+  for (int round = 0; round < 60; ++round) {
+    for (int i = 0; i < 20; ++i) {
+      const AccountId account = 1 + random() % 4;
+      asked.push_back(account);
+      answers.Start(owners[random() % 2]->lanes, account, AddTo("INBOX"));
+    }
+    const uint32_t lane = 1 + random() % 4;
+    TestOwner& from = *owners[random() % 2];
+    ASSERT_TRUE(testing::RunTask(loop_, from.lanes.Release(lane)).ok());
+    for (auto& owner : owners) {
+      ASSERT_TRUE(testing::RunTask(loop_, owner->lanes.Acquire({lane})).ok());
+    }
+  }
+  answers.WaitAll();
+  size_t succeeded = 0;
+  for (const auto& result : answers.results) succeeded += result.ok() ? 1 : 0;
+  EXPECT_GT(succeeded, 200u);
+  size_t rows = 0;
+  for (AccountId account = 1; account <= 4; ++account) {
+    const auto stored = Rows(owners[0]->database, account);
+    for (size_t i = 0; i < stored.size(); ++i) EXPECT_EQ(stored[i].uid, i + 1);
+    rows += stored.size();
+  }
+  EXPECT_EQ(rows, succeeded);
+  for (auto& owner : owners) Stop(std::move(owner));
+}
+
+TEST_F(LaneTest, ReopenedStoreCarriesOn) {
+  auto owner = MakeOwner();
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  owner.reset();  // as after a crash: nothing released
+  auto again = MakeOwner();
+  EXPECT_EQ(*Add(*again, 1), 2u);
+  Stop(std::move(again));
+}
+
+}  // namespace
+}  // namespace posthorn::store_service

@@ -50,7 +50,7 @@ net::Task<void> LaneEngine::FindLostLanes() {
     if (!lanes_[i].held) continue;
     const auto row =
         co_await committer_.Run([database = database_, i] { return database->ReadLane(i); });
-    if (!row.ok() || row->epoch == lanes_[i].epoch) continue;
+    if (!row.ok() || !lanes_[i].held || row->epoch == lanes_[i].epoch) continue;
     observe::Warning("store.lane.lost", {{"lane", i}, {"owner", row->owner}});
     LoseLane(i);
   }
