@@ -5,6 +5,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/file/file_system.h"
+#include "lib/file/sqlite_vfs.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 #include "posthorn/config/v1/kinds.pb.h"
@@ -15,6 +16,7 @@
 #include "store-service/events/event_store.h"
 #include "store-service/mailbox/mail_store.h"
 #include "store-service/objects/configuration.h"
+#include "store-service/service/admin_service.h"
 #include "store-service/service/blobs_service.h"
 #include "store-service/service/digest_cache.h"
 #include "store-service/service/directory_service.h"
@@ -81,6 +83,7 @@ struct Store::Parts {
   std::unique_ptr<BlobsService> blobs_service;
   std::unique_ptr<JournalsService> journals_service;
   std::unique_ptr<TraceService> trace_service;
+  std::unique_ptr<AdminService> admin_service;
 };
 
 Store::Store(process::Service& service) : service_(service), parts_(std::make_unique<Parts>()) {}
@@ -107,10 +110,16 @@ absl::Status Store::Open() {
   net::Loop& loop = service_.loop();
   file::FileSystem& files = file::Real();
   const std::string& data = service_.flags().data;
-  ASSIGN_OR_RETURN(parts.configuration, Configuration::Open(loop, files, {.directory = data}));
+  RETURN_IF_ERROR(file::RegisterSqliteVfs(files, "posthorn-directory", "directory"));
+  RETURN_IF_ERROR(file::RegisterSqliteVfs(files, "posthorn-mail", "mail"));
+  ASSIGN_OR_RETURN(
+      parts.configuration,
+      Configuration::Open(loop, files, {.directory = data, .vfs = "posthorn-directory"}));
   ASSIGN_OR_RETURN(parts.blobs, OpenBlobs(loop, files, data + "/blobs"));
   ASSIGN_OR_RETURN(parts.events, OpenEvents(files, data + "/events"));
-  ASSIGN_OR_RETURN(parts.database, OpenSqliteDatabase({.path = data + "/mail.db"}));
+  ASSIGN_OR_RETURN(parts.database,
+                   OpenSqliteDatabase({.path = data + "/mail.db", .vfs = "posthorn-mail"}));
+  RETURN_IF_ERROR(files.SyncDirectory(data, "store.data"));
   parts.signer = std::make_unique<TicketSigner>(parts.configuration->box().Derive("ticket"),
                                                 parts.configuration->model());
   parts.authenticator = std::make_unique<Authenticator>(*parts.configuration, *parts.signer);
@@ -151,6 +160,10 @@ net::Task<absl::Status> Store::Serve() {
   parts.blobs_service->Register(server);
   parts.journals_service->Register(server);
   parts.trace_service->Register(server);
+  parts.admin_service = std::make_unique<AdminService>(AdminService::Parts{
+      service_.loop(), *parts.configuration, *parts.blobs, *parts.events, *parts.database,
+      parts.mail->lanes(), *parts.mail, *parts.journals_service});
+  parts.admin_service->Register(server);
   parts.mail->Register(server);
   co_return absl::OkStatus();
 }

@@ -169,6 +169,10 @@ std::vector<std::string> Model::AddressesOf(const AccountRecord& account) const 
   return all;
 }
 
+void Model::ForEachAccount(const std::function<void(const AccountRecord&)>& visit) const {
+  for (const auto& [id, account] : accounts_) visit(account);
+}
+
 std::vector<base::AccountId> Model::AccountsOf(DomainId domain) const {
   std::vector<base::AccountId> all;
   for (const auto& [id, account] : accounts_) {

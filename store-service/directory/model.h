@@ -7,6 +7,7 @@
 //  2. An account that is being deleted has no address any more, but is known until its mail is
 //  gone.
 
+#include <functional>
 #include <map>
 #include <shared_mutex>
 #include <string>
@@ -37,6 +38,7 @@ class Model final : public Lookups, public Accounts {
   // All addresses whose mail leads to this account: its own under every name of its domain, and
   // aliases, through aliases too. At most 1,000.
   std::vector<std::string> AddressesOf(const AccountRecord& account) const;
+  void ForEachAccount(const std::function<void(const AccountRecord&)>& visit) const;
   size_t accounts() const { return accounts_.size(); }
   size_t domains() const { return domains_.size(); }
   std::vector<base::AccountId> AccountsOf(DomainId domain) const;
