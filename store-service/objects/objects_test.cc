@@ -435,6 +435,26 @@ TEST_F(ObjectsTest, WatchersHearWhatToDrop) {
   EXPECT_TRUE(Run(reader.Next(std::chrono::milliseconds(1))).empty());
 }
 
+// As if the process was killed after COMMIT and before the answer: the caller asks again and learns
+// that it happened.
+TEST_F(ObjectsTest, CommitWithALostAnswerIsThereAfterARestart) {
+  {
+    const SecretBox box(store_->box());
+    Kinds kinds;
+    auto other = ObjectStore::Open({.path = directory_ + "/directory.db"}, box, kinds);
+    ASSERT_TRUE(other.ok()) << other.status();
+    PreparedCommit commit;
+    commit.changes.push_back({.kind = kinds.Of(kDomain), .name = "example.org"});
+    ASSERT_TRUE((*other)->Commit(commit).ok());
+  }
+  // The one who still believes in the old head changes nothing.
+  EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
+  Reopen();
+  EXPECT_EQ(store_->head(), 1U);
+  EXPECT_EQ(Resolve(store_->model(), "x@example.org").kind, Resolution::Kind::kUnknown);
+  EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
+}
+
 // What a test may define for itself: a kind nobody here ever heard of.
 constexpr char kOwnProto[] = R"(
   syntax = "proto3";
