@@ -139,6 +139,12 @@ net::Task<absl::Status> Store::StartMail() {
   CO_RETURN_IF_ERROR(co_await parts.mail->Start());
   parts.configuration->SetSessionEnder(*parts.mail);
   parts.configuration->SetLifecycle(*parts.mail);
+  service_.AddReadiness([lanes = &parts.mail->lanes()]() -> std::string {
+    for (uint32_t lane = 0; lane < base::kLanes; ++lane) {
+      if (!lanes->held(lane)) return base::StrCat("lane ", lane);
+    }
+    return "";
+  });
   co_return absl::OkStatus();
 }
 
