@@ -8,7 +8,9 @@ namespace {
 constexpr size_t kMaxLine = 1U << 16;
 }
 
-net::Task<absl::StatusOr<std::unique_ptr<Dialogue>>> Dialogue::Open(net::Loop& loop, std::string host, uint16_t port) {
+net::Task<absl::StatusOr<std::unique_ptr<Dialogue>>> Dialogue::Open(net::Loop& loop,
+                                                                    std::string host,
+                                                                    uint16_t port) {
   auto connection = co_await net::Connect(loop, host, port, "", kPatience);
   if (!connection.ok()) co_return connection.status();
   co_return std::make_unique<Dialogue>(*std::move(connection));
@@ -45,7 +47,7 @@ net::Task<absl::StatusOr<Dialogue::Swallowed>> Dialogue::Swallow(std::string tag
   CO_RETURN_IF_ERROR(co_await Flush());
   Swallowed swallowed;
   const std::string end = base::StrCat("\r\n", tag, " ");
-  std::string tail;  // the end of what came before, in case the tagged line is cut by it
+  std::string tail = "\r\n";  // the end of what came before, in case the tagged line is cut by it
   for (;;) {
     CO_RETURN_IF_ERROR(co_await connection_->Fill(kPatience));
     const std::string_view chunk = connection_->buffered();
@@ -63,10 +65,12 @@ net::Task<absl::StatusOr<Dialogue::Swallowed>> Dialogue::Swallow(std::string tag
 }
 
 std::string MakeMessage(size_t size, uint64_t number, std::string_view from, std::string_view to) {
-  std::string message = base::StrCat("From: <", from, ">\r\nTo: <", to, ">\r\nSubject: bench ", number,
-                                     "\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\nMessage-ID: <bench.", number,
-                                     "@load.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n");
-  const std::string_view line = "The quick brown fox jumps over the lazy dog and goes on for a while.\r\n";
+  std::string message =
+      base::StrCat("From: <", from, ">\r\nTo: <", to, ">\r\nSubject: bench ", number,
+                   "\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\nMessage-ID: <bench.", number,
+                   "@load.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n");
+  const std::string_view line =
+      "The quick brown fox jumps over the lazy dog and goes on for a while.\r\n";
   while (message.size() + line.size() <= size) message.append(line);
   return message;
 }
@@ -78,7 +82,8 @@ net::Task<absl::Status> SmtpHello(Dialogue& smtp) {
   co_return co_await smtp.Expect("250");
 }
 
-net::Task<absl::Status> SmtpSend(Dialogue& smtp, std::string from, std::string to, std::string message) {
+net::Task<absl::Status> SmtpSend(Dialogue& smtp, std::string from, std::string to,
+                                 std::string message) {
   smtp.Say(base::StrCat("MAIL FROM:<", from, ">\r\nRCPT TO:<", to, ">\r\nDATA\r\n"));
   CO_RETURN_IF_ERROR(co_await smtp.Flush());
   CO_RETURN_IF_ERROR(co_await smtp.Expect("250"));
@@ -90,8 +95,9 @@ net::Task<absl::Status> SmtpSend(Dialogue& smtp, std::string from, std::string t
   co_return co_await smtp.Expect("250");
 }
 
-net::Task<absl::StatusOr<std::unique_ptr<Dialogue>>> ImapLogin(net::Loop& loop, std::string host, uint16_t port,
-                                                              std::string user, std::string password) {
+net::Task<absl::StatusOr<std::unique_ptr<Dialogue>>> ImapLogin(net::Loop& loop, std::string host,
+                                                               uint16_t port, std::string user,
+                                                               std::string password) {
   CO_ASSIGN_OR_RETURN(std::unique_ptr<Dialogue> imap, co_await Dialogue::Open(loop, host, port));
   CO_ASSIGN_OR_RETURN(const std::string greeting, co_await imap->Line());
   if (!greeting.starts_with("* OK")) co_return base::Internal(greeting);
@@ -107,7 +113,8 @@ net::Task<absl::StatusOr<uint64_t>> ImapCount(Dialogue& imap, std::string mailbo
   for (const std::string& line : lines) {
     const size_t at = line.find("MESSAGES ");
     if (at == std::string::npos) continue;
-    const std::string digits = line.substr(at + 9, line.find_first_not_of("0123456789", at + 9) - at - 9);
+    const std::string digits =
+        line.substr(at + 9, line.find_first_not_of("0123456789", at + 9) - at - 9);
     co_return base::ParseInt<uint64_t>(digits).value_or(0);
   }
   co_return base::Internal("no STATUS reply");
