@@ -168,6 +168,11 @@ class PostfixDovecot:
         (etc / "main.cf").write_text(MAIN_CF.format(dir=self.dir, domain=self.domain))
         (etc / "master.cf").write_text(MASTER_CF.format(address=f"127.0.0.1:{self.smtp}"))
         (etc / "dovecot.conf").write_text(DOVECOT_CONF.format(dir=self.dir, imap=self.imap))
+        self._launch()
+
+    def _launch(self):
+        etc = self.dir / "etc"
+        self.roots = []
         self._run("dovecot", "-c", etc / "dovecot.conf")
         self.roots.append(self._master(self.dir / "run" / "master.pid"))
         self._run("postfix", "-c", etc, "start")
@@ -187,6 +192,10 @@ class PostfixDovecot:
         return wait_for(lambda: path.exists() and int(path.read_text().split()[0]), f"{path} is written")
 
     def __exit__(self, *_):
+        self._stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def _stop(self):
         family = list(procs.tree(self.roots))
         for root in self.roots:
             self._signal(root, signal.SIGTERM)
@@ -195,7 +204,8 @@ class PostfixDovecot:
             time.sleep(0.05)
         for pid in procs.tree(family):
             self._signal(pid, signal.SIGKILL)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        for path in (self.dir / "run" / "master.pid", self.dir / "queue" / "pid" / "master.pid"):
+            path.unlink(missing_ok=True)
 
     @staticmethod
     def _signal(pid, number):
@@ -206,3 +216,8 @@ class PostfixDovecot:
 
     def prepare(self, accounts):
         """Any user of the domain exists."""
+
+    def restart(self):
+        """All processes anew, with the same data."""
+        self._stop()
+        self._launch()

@@ -1,6 +1,6 @@
 """Posthorn as the peer's counterpart: the whole suite, started as `./dev run` starts it."""
 
-from tests.e2e.harness import PROCESSES, Suite
+from tests.e2e.harness import Suite
 
 
 class Posthorn:
@@ -45,10 +45,8 @@ class Posthorn:
 
     @property
     def roots(self):
-        self.suite.read_endpoints()
-        pids = [self.suite.pid(process) for process in PROCESSES]
-        supervisor = self.suite.endpoints.get("PID_SUPERVISOR") or self.suite.endpoints.get("PID_POSTHORN")
-        return pids + ([int(supervisor)] if supervisor else [])
+        """The supervisor: every process is its child."""
+        return [int(self.suite.read_endpoints()["PID"])]
 
     @property
     def smtp(self):
