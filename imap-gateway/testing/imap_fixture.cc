@@ -60,6 +60,8 @@ ImapFixture::ImapFixture(size_t chunk) : chunk_(chunk) {
   sync = SyncClient::Create(loop, store,
                             {.linger = milliseconds(60000), .first_retry = milliseconds(1)});
   gateway = std::make_unique<Gateway>(Gateway{loop, drain, store, *sync, gate});
+  other_sync = SyncClient::Create(loop, store, {.first_retry = milliseconds(1)});
+  other_gateway = std::make_unique<Gateway>(Gateway{loop, drain, store, *other_sync, gate});
   config.plaintext_login = ImapConfig::PlaintextLogin::kAlways;
   ApplyConfig();
 }
@@ -68,11 +70,12 @@ ImapFixture::~ImapFixture() {
   for (auto& [number, client] : clients_) client->peer.Reset();
   Settle();
   sync->Stop();
+  other_sync->Stop();
   Settle();
 }
 
-net::Task<void> ImapFixture::ServeTask(TestClient* client) {
-  co_await Session::Serve(*gateway, port, client->peer.TakeConnection());
+net::Task<void> ImapFixture::ServeTask(TestClient* client, Gateway* serving) {
+  co_await Session::Serve(*serving, port, client->peer.TakeConnection());
   client->ended = true;
 }
 
@@ -80,7 +83,7 @@ TestClient& ImapFixture::Connect(int number) {
   auto& client = clients_[number];
   if (!client) {
     client = std::make_unique<TestClient>(loop, chunk_);
-    loop.Spawn("test.session", ServeTask(client.get()));
+    loop.Spawn("test.session", ServeTask(client.get(), number < 5 ? gateway.get() : other_gateway.get()));
   }
   return *client;
 }

@@ -71,12 +71,15 @@ class ImapFixture {
   std::shared_ptr<SyncClient> sync;
   net::Drain drain{loop};
   std::unique_ptr<Gateway> gateway;
+  // A second gateway process, as it were; serves clients 5 and above.
+  std::shared_ptr<SyncClient> other_sync;
+  std::unique_ptr<Gateway> other_gateway;
   std::shared_ptr<Port> port = std::make_shared<Port>();
   ImapConfig config;
-  void ApplyConfig() { gateway->config = std::make_shared<ImapConfig>(config); }
+  void ApplyConfig() { gateway->config = other_gateway->config = std::make_shared<ImapConfig>(config); }
 
  private:
-  net::Task<void> ServeTask(TestClient* client);
+  net::Task<void> ServeTask(TestClient* client, Gateway* serving);
   size_t chunk_;
   std::map<int, std::unique_ptr<TestClient>> clients_;
   uint64_t last_tag_ = 0;

@@ -17,8 +17,12 @@ namespace v1 = ::posthorn::store::v1;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// Replies a view may have under way before it is granted more.
+// What the store lets every view send before it was granted anything, and what it is granted when little of that is
+// left: a quiet view never costs a grant.
+constexpr uint32_t kFirstCredit = 16;
 constexpr uint32_t kCredit = 128;
+// Before a view that the store closed is opened again: its lane may be between two owners.
+constexpr milliseconds kAgain{20};
 constexpr milliseconds kSweepEvery{5000};
 
 uint64_t ViewOf(const v1::SyncReply& reply) {
@@ -163,17 +167,24 @@ void SyncClient::Dispatch(const v1::SyncReply& reply) {
       return;
     case SyncSubscriber::Taken::kOpenAgain:
       open_.erase(view);
-      OpenNow(subscriber, account);
+      loop_.Spawn("imap.sync.again", OpenAgain(shared_from_this(), stream_, subscriber, account));
       return;
   }
 }
 
+net::Task<void> SyncClient::OpenAgain(std::shared_ptr<SyncClient> self, std::shared_ptr<Stream> stream,
+                                      std::shared_ptr<SyncSubscriber> subscriber, bool account) {
+  co_await net::Sleep(self->loop_, kAgain);
+  // A new stream has opened everything that is kept.
+  if (self->stream_ == stream && subscriber.use_count() > 1) self->OpenNow(subscriber, account);
+}
+
 void SyncClient::GrantCredit(uint64_t view, OpenedView& open) {
-  if (++open.credit_used < kCredit / 2) return;
+  if (--open.credit > kFirstCredit / 2) return;
   v1::SyncRequest request;
   request.mutable_credit()->set_view(view);
-  request.mutable_credit()->set_replies(open.credit_used);
-  open.credit_used = 0;
+  request.mutable_credit()->set_replies(kCredit);
+  open.credit += kCredit;
   Send(std::move(request));
 }
 
@@ -233,14 +244,10 @@ std::shared_ptr<AccountView> SyncClient::Account(const std::string& ticket, uint
 void SyncClient::OpenNow(const std::shared_ptr<SyncSubscriber>& subscriber, bool account) {
   if (!stream_) return;  // OnConnected will
   const uint64_t view = ++last_id_;
-  open_[view] = OpenedView{subscriber, 0, account};
+  open_[view] = OpenedView{subscriber, kFirstCredit, account};
   v1::SyncRequest request;
   subscriber->FillOpen(request, view);
   Send(std::move(request));
-  v1::SyncRequest credit;
-  credit.mutable_credit()->set_view(view);
-  credit.mutable_credit()->set_replies(kCredit);
-  Send(std::move(credit));
 }
 
 void SyncClient::CloseNow(const SyncSubscriber* subscriber) {

@@ -54,7 +54,7 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
   struct Stream;
   struct OpenedView {
     std::weak_ptr<SyncSubscriber> subscriber;
-    uint32_t credit_used = 0;
+    uint32_t credit = 0;  // replies the store may still send
     bool account = false;
   };
   template <class View>
@@ -72,6 +72,8 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
   net::Task<void> Sweep();
   static net::Task<void> Write(std::shared_ptr<SyncClient> self, std::shared_ptr<Stream> stream);
   net::Task<bool> Read(std::shared_ptr<Stream> stream);
+  static net::Task<void> OpenAgain(std::shared_ptr<SyncClient> self, std::shared_ptr<Stream> stream,
+                                   std::shared_ptr<SyncSubscriber> subscriber, bool account);
   void OnConnected(std::shared_ptr<Stream> stream);
   void OnLost();
   void Dispatch(const posthorn::store::v1::SyncReply& reply);
