@@ -49,7 +49,8 @@ std::optional<std::string> ModelClient::OnFetch(uint32_t sequence, std::string_v
   const std::optional<uint32_t> uid = base::ParseInt<uint32_t>(after.substr(0, end));
   if (rest.find("UID ") == std::string_view::npos || !uid) return "FETCH without UID";
   uint32_t& known = uids_[sequence - 1];
-  if (known != 0 && known != *uid) return base::StrCat("number ", sequence, " is uid ", known, ", not ", *uid);
+  if (known != 0 && known != *uid)
+    return base::StrCat("number ", sequence, " is uid ", known, ", not ", *uid);
   known = *uid;
   for (uint32_t below = 0; below < sequence - 1; ++below)
     if (uids_[below] != 0 && uids_[below] >= *uid) return "uids do not ascend";

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a client may believe, kept from untagged responses alone: sequence number → uid, and the flags it was told.
-// Every response is checked against it.
+// What a client may believe, kept from untagged responses alone: sequence number → uid, and the
+// flags it was told. Every response is checked against it.
 
 #include <cstdint>
 #include <map>
@@ -25,7 +25,8 @@ class ModelClient {
   const std::map<uint32_t, std::set<std::string>>& flags() const { return flags_; }
   const std::vector<uint32_t>& uids() const { return uids_; }
 
-  // Takes one line; an explanation when the protocol does not allow it. `expunge_allowed` by the running command.
+  // Takes one line; an explanation when the protocol does not allow it. `expunge_allowed` by the
+  // running command.
   std::optional<std::string> OnLine(std::string_view line, bool expunge_allowed);
   // What the client assumes after a silent STORE that was answered OK.
   void Assume(uint32_t uid, char mode, const std::string& flag);

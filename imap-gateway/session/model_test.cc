@@ -1,6 +1,7 @@
-// Eight sessions of two gateways on shared mailboxes do random things while the store takes its time, loses streams and
-// delivers; every untagged response is held against what each client may believe. At the end all agree with the store.
-// POSTHORN_MODEL_OPS: how many commands (default 5,000; by hand 100,000); POSTHORN_MODEL_SEED.
+// Eight sessions of two gateways on shared mailboxes do random things while the store takes its
+// time, loses streams and delivers; every untagged response is held against what each client may
+// believe. At the end all agree with the store. POSTHORN_MODEL_OPS: how many commands (default
+// 5,000; by hand 100,000); POSTHORN_MODEL_SEED.
 
 #include <gtest/gtest.h>
 
@@ -18,7 +19,8 @@ namespace {
 constexpr int kSessions = 8;
 constexpr uint64_t kRun = 5000;  // commands before everything is compared and begun anew
 constexpr std::array<const char*, 3> kMailboxes = {"INBOX", "Archive", "Work"};
-constexpr std::array<const char*, 5> kFlags = {"\\Seen", "\\Flagged", "\\Deleted", "\\Answered", "$Label"};
+constexpr std::array<const char*, 5> kFlags = {"\\Seen", "\\Flagged", "\\Deleted", "\\Answered",
+                                               "$Label"};
 const char kMail[] = "From: a@example.org\r\nSubject: hello\r\n\r\nbody\r\n";
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
@@ -83,7 +85,8 @@ class Model {
   void KeepSmall(const char* name) {
     FakeStore::Mailbox& box = f_.store.mailbox(name);
     if (box.messages.size() < 40) return;
-    const auto victim = std::next(box.messages.begin(), Dice(static_cast<uint32_t>(box.messages.size())));
+    const auto victim =
+        std::next(box.messages.begin(), Dice(static_cast<uint32_t>(box.messages.size())));
     f_.store.ExpungeNow(name, victim->first);
   }
 
@@ -110,7 +113,8 @@ class Model {
   net::Task<void> SelectOne(Client* client) {
     const std::string mailbox = kMailboxes[Dice(3)];
     client->model.Select(mailbox);
-    const std::string last = co_await Do(client, base::StrCat(Dice(5) == 0 ? "EXAMINE " : "SELECT ", mailbox), true);
+    const std::string last =
+        co_await Do(client, base::StrCat(Dice(5) == 0 ? "EXAMINE " : "SELECT ", mailbox), true);
     EXPECT_NE(last.find(" OK "), std::string::npos) << last;
     if (Dice(2) == 0) co_await Do(client, "FETCH 1:* (UID FLAGS)", false);
   }
@@ -118,27 +122,52 @@ class Model {
   net::Task<void> Step(Client* client) {
     const uint32_t count = client->model.count();
     const uint32_t n = count == 0 ? 1 : 1 + Dice(count);
-    const std::string range = base::StrCat(n, ":", Dice(2) == 0 ? std::string("*") : base::StrCat(n));
+    const std::string range =
+        base::StrCat(n, ":", Dice(2) == 0 ? std::string("*") : base::StrCat(n));
     const char* other = kMailboxes[Dice(3)];
     switch (Dice(16)) {
       case 0:
-      case 1: co_await Do(client, "NOOP", true); break;
-      case 2: co_await Do(client, base::StrCat("FETCH ", range, " (UID FLAGS)"), false); break;
-      case 3: co_await Do(client, "UID FETCH 1:* (FLAGS)", true); break;
+      case 1:
+        co_await Do(client, "NOOP", true);
+        break;
+      case 2:
+        co_await Do(client, base::StrCat("FETCH ", range, " (UID FLAGS)"), false);
+        break;
+      case 3:
+        co_await Do(client, "UID FETCH 1:* (FLAGS)", true);
+        break;
       case 4:
       case 5:
-      case 6: co_await StoreOne(client, n); break;
-      case 7: co_await Do(client, "EXPUNGE", true); break;
-      case 8: co_await Search(client); break;
-      case 9: co_await Do(client, base::StrCat("COPY ", n, " ", other), true); break;
+      case 6:
+        co_await StoreOne(client, n);
+        break;
+      case 7:
+        co_await Do(client, "EXPUNGE", true);
+        break;
+      case 8:
+        co_await Search(client);
+        break;
+      case 9:
+        co_await Do(client, base::StrCat("COPY ", n, " ", other), true);
+        break;
       case 10:
         if (Dice(3) == 0) co_await Do(client, base::StrCat("MOVE ", n, " ", other), true);
         break;
-      case 11: co_await Do(client, base::StrCat("APPEND ", other, " ($Label) {4+}\r\na\r\n\r"), true); break;
-      case 12: co_await Do(client, base::StrCat("APPEND ", other, " {4+}\r\na: b"), true); break;
-      case 13: co_await Idle(client); break;
-      case 14: co_await Do(client, base::StrCat("UID EXPUNGE ", n, ":", n + 3), true); break;
-      default: co_await Do(client, base::StrCat("FETCH ", n, " (UID BODY.PEEK[TEXT]<0.0>)"), false); break;
+      case 11:
+        co_await Do(client, base::StrCat("APPEND ", other, " ($Label) {4+}\r\na\r\n\r"), true);
+        break;
+      case 12:
+        co_await Do(client, base::StrCat("APPEND ", other, " {4+}\r\na: b"), true);
+        break;
+      case 13:
+        co_await Idle(client);
+        break;
+      case 14:
+        co_await Do(client, base::StrCat("UID EXPUNGE ", n, ":", n + 3), true);
+        break;
+      default:
+        co_await Do(client, base::StrCat("FETCH ", n, " (UID BODY.PEEK[TEXT]<0.0>)"), false);
+        break;
     }
   }
 
@@ -148,14 +177,16 @@ class Model {
     const bool silent = Dice(2) == 0;
     const uint32_t uid = n <= client->model.count() ? client->model.uid(n) : 0;
     const bool by_uid = uid != 0 && Dice(3) == 0;
-    const std::string last = co_await Do(
-        client, base::StrCat(by_uid ? "UID STORE " : "STORE ", by_uid ? uid : n, " ",
-                             mode == '=' ? std::string() : std::string(1, mode), "FLAGS", silent ? ".SILENT" : "", " (",
-                             flag, ")"),
-        by_uid, [=](Client& c) {
-          // The client assumes success when the OK comes; what it is told before that is older.
-          if (silent && uid != 0) c.model.Assume(uid, mode, flag);
-        });
+    const std::string last =
+        co_await Do(client,
+                    base::StrCat(by_uid ? "UID STORE " : "STORE ", by_uid ? uid : n, " ",
+                                 mode == '=' ? std::string() : std::string(1, mode), "FLAGS",
+                                 silent ? ".SILENT" : "", " (", flag, ")"),
+                    by_uid, [=](Client& c) {
+                      // The client assumes success when the OK comes; what it is told before that
+                      // is older.
+                      if (silent && uid != 0) c.model.Assume(uid, mode, flag);
+                    });
   }
 
   net::Task<void> Search(Client* client) {
@@ -175,7 +206,8 @@ class Model {
     f_.Connect(client->number).peer.Send("i IDLE\r\n");
     std::string line = co_await f_.NextLineTask(client->number);
     EXPECT_TRUE(line.starts_with("+ ")) << line;
-    for (uint32_t turns = Dice(30); turns > 0; --turns) co_await net::Sleep(f_.loop, std::chrono::milliseconds(0));
+    for (uint32_t turns = Dice(30); turns > 0; --turns)
+      co_await net::Sleep(f_.loop, std::chrono::milliseconds(0));
     f_.Connect(client->number).peer.Send("DONE\r\n");
     do {
       line = co_await f_.NextLineTask(client->number);
@@ -189,15 +221,16 @@ class Model {
     const std::string answer = co_await f_.DoTask(client->number, command);
     std::string last;
     const std::vector<std::string_view> lines = base::Split(answer, '\n');
-    // The assumption of a silent STORE holds from when the server did it; what the server tells of the same message in
-    // the same answer was decided later and wins.
+    // The assumption of a silent STORE holds from when the server did it; what the server tells of
+    // the same message in the same answer was decided later and wins.
     if (at_ok && answer.find(" OK ") != std::string::npos) at_ok(*client);
     for (const std::string_view line : lines) {
       if (line.empty()) continue;
       Check(*client, line, expunge_allowed);
       last = line;
     }
-    if (last[0] == '<') Fail(base::StrCat("session ", client->number, " ended in ", command, ": ", answer));
+    if (last[0] == '<')
+      Fail(base::StrCat("session ", client->number, " ended in ", command, ": ", answer));
     co_return last;
   }
 
@@ -208,7 +241,8 @@ class Model {
         client.model.mailbox().empty() ? nullptr : &f_.store.mailbox(client.model.mailbox());
     if (box == nullptr || !line.ends_with("EXPUNGE")) return;
     for (const uint32_t uid : client.model.expunged())
-      if (uid != 0 && box->messages.contains(uid)) Fail(base::StrCat("uid ", uid, " was said to be gone"));
+      if (uid != 0 && box->messages.contains(uid))
+        Fail(base::StrCat("uid ", uid, " was said to be gone"));
   }
 
   void Fail(const std::string& why) {
@@ -216,9 +250,11 @@ class Model {
     failed_ = true;
   }
 
-  std::set<std::string> FlagsOf(const FakeStore::Mailbox& box, const FakeStore::Message& message) const {
+  std::set<std::string> FlagsOf(const FakeStore::Mailbox& box,
+                                const FakeStore::Message& message) const {
     std::string text;
-    AppendFlags(text, static_cast<uint8_t>(message.flags), {message.keywords, 0}, box.keyword_names);
+    AppendFlags(text, static_cast<uint8_t>(message.flags), {message.keywords, 0},
+                box.keyword_names);
     std::set<std::string> flags;
     for (const std::string_view flag : base::Split(text, ' '))
       if (!flag.empty()) flags.insert(std::string(flag));
@@ -233,7 +269,8 @@ class Model {
       if (message == box.messages.end()) {
         Fail(base::StrCat("session ", client.number, " was not told that uid ", uid, " is gone"));
       } else {
-        EXPECT_EQ(flags, FlagsOf(box, message->second)) << "session " << client.number << " uid " << uid;
+        EXPECT_EQ(flags, FlagsOf(box, message->second))
+            << "session " << client.number << " uid " << uid;
       }
     }
   }

@@ -83,7 +83,8 @@ TestClient& ImapFixture::Connect(int number) {
   auto& client = clients_[number];
   if (!client) {
     client = std::make_unique<TestClient>(loop, chunk_);
-    loop.Spawn("test.session", ServeTask(client.get(), number < 5 ? gateway.get() : other_gateway.get()));
+    loop.Spawn("test.session",
+               ServeTask(client.get(), number < 5 ? gateway.get() : other_gateway.get()));
   }
   return *client;
 }
@@ -102,7 +103,7 @@ void ImapFixture::Settle() {
 
 net::Task<std::string> ImapFixture::NextLineTask(int number) {
   TestClient& client = Connect(number);
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (true) {
     client.unread += client.peer.TakeReceived();
     const size_t end = client.unread.find("\r\n");

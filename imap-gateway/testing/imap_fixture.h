@@ -76,7 +76,9 @@ class ImapFixture {
   std::unique_ptr<Gateway> other_gateway;
   std::shared_ptr<Port> port = std::make_shared<Port>();
   ImapConfig config;
-  void ApplyConfig() { gateway->config = other_gateway->config = std::make_shared<ImapConfig>(config); }
+  void ApplyConfig() {
+    gateway->config = other_gateway->config = std::make_shared<ImapConfig>(config);
+  }
 
  private:
   net::Task<void> ServeTask(TestClient* client, Gateway* serving);

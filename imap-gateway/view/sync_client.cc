@@ -17,8 +17,8 @@ namespace v1 = ::posthorn::store::v1;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// What the store lets every view send before it was granted anything, and what it is granted when little of that is
-// left: a quiet view never costs a grant.
+// What the store lets every view send before it was granted anything, and what it is granted when
+// little of that is left: a quiet view never costs a grant.
 constexpr uint32_t kFirstCredit = 16;
 constexpr uint32_t kCredit = 128;
 // Before a view that the store closed is opened again: its lane may be between two owners.
@@ -172,7 +172,8 @@ void SyncClient::Dispatch(const v1::SyncReply& reply) {
   }
 }
 
-net::Task<void> SyncClient::OpenAgain(std::shared_ptr<SyncClient> self, std::shared_ptr<Stream> stream,
+net::Task<void> SyncClient::OpenAgain(std::shared_ptr<SyncClient> self,
+                                      std::shared_ptr<Stream> stream,
                                       std::shared_ptr<SyncSubscriber> subscriber, bool account) {
   co_await net::Sleep(self->loop_, kAgain);
   // A new stream has opened everything that is kept.
