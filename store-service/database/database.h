@@ -101,6 +101,9 @@ class ReadSnapshot {
   virtual absl::StatusOr<MailboxTotals> Totals(AccountId account, MailboxId mailbox) = 0;
   // Blobs that rows refer to (messages and the expunge log), with repeats.
   virtual absl::Status ReadReferences(const std::function<void(uint64_t blob_key)>& blob) = 0;
+  virtual absl::StatusOr<std::vector<SuspectRow>> Suspects() = 0;
+  // Condemned before `before_ms` and not destroyed yet.
+  virtual absl::StatusOr<std::vector<uint64_t>> Condemned(int64_t before_ms) = 0;
 };
 
 class Database {
@@ -127,6 +130,15 @@ class Database {
   // Expunge log entries older than `before_ms`: their blobs are no longer referenced.
   virtual absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms,
                                              uint32_t limit) = 0;
+
+  // The collector's rows, each under the fence. Suspects are replaced as a whole; the condemned are
+  // final: from then on a batch that refers to one fails with kNotFound. Destroyed blobs lose their
+  // body rows; the mark that they were condemned goes `keep_ms` later.
+  virtual absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows) = 0;
+  virtual absl::Status Condemn(const Fence& fence, const std::vector<uint64_t>& blob_keys,
+                               int64_t now_ms) = 0;
+  virtual absl::Status MarkDestroyed(const Fence& fence, const std::vector<uint64_t>& blob_keys,
+                                     int64_t now_ms, int64_t keep_ms) = 0;
 
   // Any thread.
   virtual absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() = 0;

@@ -160,6 +160,12 @@ struct BodyRow {
   std::string digest;  // serialized; empty: to be made from the bytes
 };
 
+// A blob no row refers to, seen by a scan.
+struct SuspectRow {
+  uint64_t blob_key = 0;
+  int64_t since_ms = 0;  // when a scan first found no row
+};
+
 struct DeletedMailboxRow {
   AccountId account = 0;
   MailboxId mailbox = 0;

@@ -201,6 +201,22 @@ Uid Change::Copy(const Mailbox& source, const MessageColumns& row, Mailbox& targ
   return c.uid;
 }
 
+void Change::SetCounters(Mailbox& mailbox, const MailboxTotals& totals) {
+  mailbox.row.messages = totals.messages;
+  mailbox.row.unseen = totals.unseen;
+  mailbox.row.deleted = totals.deleted;
+  mailbox.row.size = totals.size;
+  mailbox.row.uid_next = std::max(mailbox.row.uid_next, totals.highest_uid + 1);
+  account_->row.modseq = std::max(account_->row.modseq, totals.highest_modseq);
+  DeltaOf(mailbox);
+}
+
+void Change::SetUsage(uint64_t bytes, uint64_t messages) {
+  modseq();
+  account_->row.used_bytes = bytes;
+  account_->row.used_count = messages;
+}
+
 void Change::ForgetOldOperations() {
   // At most a few a call: the work rides on writes that happen anyway.
   constexpr int kEachTime = 4;

@@ -70,6 +70,10 @@ class Change {
                                const std::function<bool(const MessageColumns&)>& goes);
   Uid Copy(const Mailbox& source, const MessageColumns& row, Mailbox& target, KeywordBits keywords);
 
+  // Repair: what the rows say.
+  void SetCounters(Mailbox& mailbox, const MailboxTotals& totals);
+  void SetUsage(uint64_t bytes, uint64_t messages);
+
   // Puts the reply of a client's write aside for a repeat.
   void Remember(std::string_view operation, std::string reply);
 

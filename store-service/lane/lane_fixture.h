@@ -60,6 +60,17 @@ class FaultyDatabase final : public Database {
                                      uint32_t limit) override {
     return real_->PruneExpunges(fence, before_ms, limit);
   }
+  absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows) override {
+    return real_->PutSuspects(fence, rows);
+  }
+  absl::Status Condemn(const Fence& fence, const std::vector<uint64_t>& blob_keys,
+                       int64_t now_ms) override {
+    return real_->Condemn(fence, blob_keys, now_ms);
+  }
+  absl::Status MarkDestroyed(const Fence& fence, const std::vector<uint64_t>& blob_keys,
+                             int64_t now_ms, int64_t keep_ms) override {
+    return real_->MarkDestroyed(fence, blob_keys, now_ms, keep_ms);
+  }
   absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() override {
     return real_->OpenSnapshot();
   }

@@ -50,6 +50,9 @@ CREATE TABLE body(blob_key INTEGER PRIMARY KEY, prefix_hash INTEGER NOT NULL, sh
 -- Shared prefixes of blobs that were delivered with more than one.
 CREATE TABLE other_prefix(blob_key INTEGER NOT NULL, prefix_hash INTEGER NOT NULL,
   shared_prefix BLOB NOT NULL, PRIMARY KEY(blob_key, prefix_hash)) WITHOUT ROWID;
+
+CREATE TABLE suspect(blob_key INTEGER PRIMARY KEY, since INTEGER NOT NULL);
+CREATE TABLE condemned(blob_key INTEGER PRIMARY KEY, time INTEGER NOT NULL, destroyed INTEGER NOT NULL);
 )sql";
 
 constexpr sqlite::Migration kMigrations[] = {{1, kFirst}};

@@ -52,6 +52,9 @@ constexpr char kTotals[] =
     "SELECT count(*), coalesce(sum(flags & 1 = 0), 0), coalesce(sum(flags & 8 <> 0), 0),"
     " coalesce(sum(size), 0), coalesce(max(uid), 0), coalesce(max(modseq), 0)"
     " FROM message WHERE account=? AND mailbox=?";
+constexpr char kSuspects[] = "SELECT blob_key, since FROM suspect ORDER BY blob_key";
+constexpr char kCondemned[] =
+    "SELECT blob_key FROM condemned WHERE destroyed=0 AND time<? ORDER BY blob_key";
 constexpr char kReferences[] =
     "SELECT blob_key FROM message UNION ALL SELECT blob_key FROM expunge";
 
@@ -264,6 +267,21 @@ absl::StatusOr<MailboxTotals> SnapshotReader::Totals(AccountId account, MailboxI
 absl::Status SnapshotReader::ReadReferences(const std::function<void(uint64_t blob_key)>& blob) {
   return ForEach(connection_->Query(kReferences),
                  [&](const sqlite::Cursor& c) { blob(c.Unsigned(0)); });
+}
+
+absl::StatusOr<std::vector<SuspectRow>> SnapshotReader::Suspects() {
+  std::vector<SuspectRow> rows;
+  RETURN_IF_ERROR(ForEach(connection_->Query(kSuspects), [&](const sqlite::Cursor& c) {
+    rows.push_back({c.Unsigned(0), c.Int(1)});
+  }));
+  return rows;
+}
+
+absl::StatusOr<std::vector<uint64_t>> SnapshotReader::Condemned(int64_t before_ms) {
+  std::vector<uint64_t> keys;
+  RETURN_IF_ERROR(ForEach(connection_->Query(kCondemned, before_ms),
+                          [&](const sqlite::Cursor& c) { keys.push_back(c.Unsigned(0)); }));
+  return keys;
 }
 
 }  // namespace posthorn::store_service

@@ -32,6 +32,8 @@ class SnapshotReader final : public ReadSnapshot {
                            const std::function<bool(const DigestEntry&)>& entry) override;
   absl::StatusOr<std::vector<AccountRow>> Accounts(AccountId after, uint32_t limit) override;
   absl::StatusOr<MailboxTotals> Totals(AccountId account, MailboxId mailbox) override;
+  absl::StatusOr<std::vector<SuspectRow>> Suspects() override;
+  absl::StatusOr<std::vector<uint64_t>> Condemned(int64_t before_ms) override;
   absl::Status ReadReferences(const std::function<void(uint64_t blob_key)>& blob) override;
 
  private:

@@ -92,6 +92,17 @@ class SqliteDatabase final : public Database {
                                      uint32_t limit) override {
     return writer_->PruneExpunges(fence, before_ms, limit);
   }
+  absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows) override {
+    return writer_->PutSuspects(fence, rows);
+  }
+  absl::Status Condemn(const Fence& fence, const std::vector<uint64_t>& blob_keys,
+                       int64_t now_ms) override {
+    return writer_->Condemn(fence, blob_keys, now_ms);
+  }
+  absl::Status MarkDestroyed(const Fence& fence, const std::vector<uint64_t>& blob_keys,
+                             int64_t now_ms, int64_t keep_ms) override {
+    return writer_->MarkDestroyed(fence, blob_keys, now_ms, keep_ms);
+  }
   absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() override {
     ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> connection, readers_->Take());
     return SnapshotReader::Begin(std::move(connection),

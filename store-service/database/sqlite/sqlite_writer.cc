@@ -150,6 +150,7 @@ absl::StatusOr<std::unique_ptr<SqliteWriter>> SqliteWriter::Create(
 absl::Status SqliteWriter::Commit(const Fence& fence, const WriteBatch& batch) {
   ASSIGN_OR_RETURN(sqlite::Transaction transaction, sqlite::Transaction::Begin(*connection_));
   RETURN_IF_ERROR(CheckFence(fence));
+  RETURN_IF_ERROR(RefuseCondemned(batch));
   RETURN_IF_ERROR(WriteBodies(batch));
   RETURN_IF_ERROR(WriteAccounts(batch));
   RETURN_IF_ERROR(WriteMessages(batch));

@@ -23,6 +23,10 @@ class SqliteWriter {
   absl::StatusOr<LaneRow> ReadLane(uint32_t lane);
   absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms, uint32_t limit);
+  absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows);
+  absl::Status Condemn(const Fence& fence, const std::vector<uint64_t>& blob_keys, int64_t now_ms);
+  absl::Status MarkDestroyed(const Fence& fence, const std::vector<uint64_t>& blob_keys,
+                             int64_t now_ms, int64_t keep_ms);
   sqlite::Connection& connection() { return *connection_; }
 
  private:
@@ -35,6 +39,7 @@ class SqliteWriter {
 
  private:
   absl::Status CheckFence(const Fence& fence);
+  absl::Status RefuseCondemned(const WriteBatch& batch);
   absl::Status WriteAccounts(const WriteBatch& batch);
   absl::Status WriteBodies(const WriteBatch& batch);
   absl::Status WriteMessages(const WriteBatch& batch);

@@ -1,0 +1,61 @@
+#pragma once
+
+// Frees the bytes of messages nobody refers to any more (deep-structures 3). Bytes are freed on an
+// answer, never on a clock alone. Invariants:
+//  1. A blob is condemned when a scan found no row, a day later another found none, in between
+//  every registered
+//     journal said it does not hold it, and a last scan after those answers found no row either.
+//  2. Condemning is a write under the fence and final: any batch that refers to the blob fails from
+//  then on.
+//  3. Only condemned bytes are destroyed, some time later.
+
+#include <cstdint>
+#include <functional>
+
+#include "absl/status/statusor.h"
+#include "lib/net/task.h"
+#include "store-service/blob/blob_store.h"
+#include "store-service/lane/engine.h"
+#include "store-service/service/journal_registry.h"
+
+namespace posthorn::store_service {
+
+struct CollectorOptions {
+  int64_t suspect_ms = 24LL * 3600 * 1000;         // from the first scan without a row
+  int64_t undelete_ms = 7LL * 24 * 3600 * 1000;    // expunged messages keep their bytes so long
+  int64_t deliveries_ms = 7LL * 24 * 3600 * 1000;  // delivery ids are known at least so long
+  int64_t destroy_ms = 3600 * 1000;                // from condemning to destroying
+  std::function<int64_t()> now_ms;                 // tests; empty: the wall clock
+};
+
+struct CollectorResult {
+  uint64_t blobs = 0;
+  uint64_t suspects = 0;
+  uint64_t condemned = 0;
+  uint64_t destroyed = 0;
+};
+
+class Collector {
+ public:
+  // All outlive the collector. `pace` is called with bytes read by the scan and may sleep.
+  Collector(LaneEngine& lanes, BlobStore& blobs, JournalRegistry& journals,
+            CollectorOptions options);
+  // One round; run it daily, one at a time. kUnavailable: a registered journal does not answer,
+  // nothing was condemned. `oldest_unfinished_ms`: delivery ids of messages made since then are
+  // kept whatever their age.
+  net::Task<absl::StatusOr<CollectorResult>> RunOnce(int64_t oldest_unfinished_ms);
+
+ private:
+  int64_t Now() const;
+  net::Task<absl::Status> Prune(int64_t oldest_unfinished_ms);
+  net::Task<absl::Status> FindSuspects(CollectorResult& result);
+  net::Task<absl::Status> CondemnOld(CollectorResult& result);
+  net::Task<absl::Status> DestroyCondemned(CollectorResult& result);
+
+  LaneEngine* lanes_;
+  BlobStore* blobs_;
+  JournalRegistry* journals_;
+  CollectorOptions options_;
+};
+
+}  // namespace posthorn::store_service
