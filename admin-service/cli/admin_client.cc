@@ -52,7 +52,9 @@ absl::StatusOr<std::string> Authorization(const Arguments& arguments, bool local
   }
   if (const std::string token = Environment("POSTHORN_TOKEN"); !token.empty())
     return "Bearer " + token;
-  if (local && !arguments.Has("--user")) return std::string();
+  // Who logs in has nothing to show yet.
+  const bool logs_in = !arguments.words.empty() && arguments.words.front() == "login";
+  if (logs_in || (local && !arguments.Has("--user"))) return std::string();
   const std::string user = arguments.Has("--user") ? arguments.Value("--user") : "admin";
   std::string password = Environment("POSTHORN_PASSWORD");
   if (arguments.Has("--password-file")) {

@@ -100,6 +100,7 @@ absl::Status RollbackCommand(AdminClient& admin, const Call& call) {
   admin::v1::RollbackRequest request;
   ASSIGN_OR_RETURN(const uint64_t to, RevisionOf(call.words[0]));
   request.set_to(to);
+  request.set_prune(call.arguments.Has("--prune"));
   request.set_reason(call.arguments.Value("--reason"));
   return TellChange(call, admin.Call(rpc::admin::kConfigRollback, std::move(request)),
                     "nothing to change");

@@ -13,7 +13,8 @@ absl::StatusOr<std::string> AskPassword(const std::string& question) {
   std::string line;
   if (!isatty(STDIN_FILENO)) {
     if (!std::getline(std::cin, line) || line.empty()) {
-      return base::Invalid(
+      return base::Error(
+          absl::StatusCode::kUnauthenticated,
           "no password: set POSTHORN_PASSWORD, or give --password-file or --token-file");
     }
     return line;

@@ -77,7 +77,8 @@ net::Task<absl::Status> Admin::Bootstrap() {
   CO_ASSIGN_OR_RETURN(auto objects, FirstObjects(OwnNames(), password));
   // Before the commit: a password that nobody was told would lock everybody out.
   const bool kept = KeepPassword(password);
-  const auto done = co_await config_.editor().Run(NewObjects(std::move(objects)), {"posthorn", "first start"});
+  const auto done =
+      co_await config_.editor().Run(NewObjects(std::move(objects)), {"posthorn", "first start"});
   if (!done.ok()) {
     if (kept) unlink(options_.password_file.c_str());
     // What we would begin with must be valid: a fault of the program, not of its surroundings.
@@ -86,16 +87,19 @@ net::Task<absl::Status> Admin::Bootstrap() {
     }
     co_return done.status();
   }
-  observe::Info("admin.first_start", {{"administrator", "admin"}, {"password_file", options_.password_file}});
+  observe::Info("admin.first_start",
+                {{"administrator", "admin"}, {"password_file", options_.password_file}});
   if (!kept) std::cout << "Administrator \"admin\" has the password " << password << std::endl;
   co_return absl::OkStatus();
 }
 
 bool Admin::KeepPassword(const std::string& password) const {
   if (options_.password_file.empty()) return false;
-  const int fd = open(options_.password_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const int fd =
+      open(options_.password_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   const std::string line = password + "\n";
-  const bool written = fd >= 0 && write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const bool written =
+      fd >= 0 && write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   if (fd >= 0) close(fd);
   if (!written) observe::Error("admin.password_file", {{"path", options_.password_file}});
   return written;

@@ -157,7 +157,7 @@ ConfigService::Reply<admin::v1::ChangeReply> ConfigService::Rollback(
   const std::string reason = request.reason().empty()
                                  ? base::StrCat("rollback to revision ", request.to())
                                  : request.reason();
-  co_return co_await editor_.Run(NewRollback(store_, request.to()), {caller.name, reason});
+  co_return co_await editor_.Run(NewRollback(store_, std::move(request)), {caller.name, reason});
 }
 
 ConfigService::Reply<admin::v1::HistoryReply> ConfigService::History(

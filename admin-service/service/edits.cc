@@ -159,23 +159,19 @@ class ApplyEdit : public Edit {
 
 class RollbackEdit : public Edit {
  public:
-  RollbackEdit(ObjectStore& store, uint64_t to) : store_(store), to_(to) {}
+  RollbackEdit(ObjectStore& store, admin::v1::RollbackRequest request)
+      : store_(store), request_(std::move(request)) {}
 
   net::Task<absl::Status> Make(Workspace& workspace) override {
-    CO_ASSIGN_OR_RETURN(
-        const std::vector<Span> spans,
-        co_await ReadSpans(store_, workspace.schema(), to_, workspace.model().revision()));
+    CO_ASSIGN_OR_RETURN(const std::vector<Span> spans,
+                        co_await ReadSpans(store_, workspace.schema(), request_.to(),
+                                           workspace.model().revision()));
     for (const Span& span : spans) {
       CO_ASSIGN_OR_RETURN(StoredPtr now, co_await workspace.Stored(*span.kind, span.name));
-      if (span.before == nullptr && now != nullptr && now->revision != 0) {
-        if (span.kind->singleton) {
-          workspace.Put(*span.kind, span.name, now,
-                        Draft(workspace.schema(), *span.kind, nullptr, span.name));
-        } else {
-          workspace.Remove(std::move(now));
-        }
+      if (span.before == nullptr) {
+        if (now != nullptr) TakeBack(workspace, span, std::move(now));
+        continue;
       }
-      if (span.before == nullptr) continue;
       if (now == nullptr && HasWriteOnly(*span.kind)) {
         workspace.Warn(base::StrCat(span.kind->word, " \"", span.name,
                                     "\" comes back without its password: set a new one"));
@@ -186,6 +182,19 @@ class RollbackEdit : public Edit {
   }
 
  private:
+  // The object was made since `to`.
+  void TakeBack(Workspace& workspace, const Span& span, StoredPtr now) const {
+    if (span.kind->singleton) {
+      workspace.Put(*span.kind, span.name, now,
+                    Draft(workspace.schema(), *span.kind, nullptr, span.name));
+    } else if (span.kind->directory && !request_.prune()) {
+      workspace.Warn(
+          base::StrCat(span.kind->word, " \"", span.name,
+                       "\" was made since and stays (--prune deletes it, with its mail)"));
+    } else {
+      workspace.Remove(std::move(now));
+    }
+  }
   static bool HasWriteOnly(const config::Kind& kind) {
     for (int i = 0; i < kind.descriptor->field_count(); ++i) {
       if (config::RulesOf(*kind.descriptor->field(i)).write_only()) return true;
@@ -193,7 +202,7 @@ class RollbackEdit : public Edit {
     return false;
   }
   ObjectStore& store_;
-  const uint64_t to_;
+  const admin::v1::RollbackRequest request_;
 };
 
 class ObjectsEdit : public Edit {
@@ -204,6 +213,8 @@ class ObjectsEdit : public Edit {
       const config::Kind* kind = workspace.schema().Find(object->GetDescriptor()->full_name());
       const std::string name = config::NameOf(*kind, *object);
       CO_ASSIGN_OR_RETURN(StoredPtr before, co_await workspace.Stored(*kind, name));
+      // A singleton that was never stored is written out, though it has its defaults either way.
+      if (before != nullptr && before->revision == 0) before = nullptr;
       workspace.Put(*kind, name, std::move(before), object);
     }
     co_return absl::OkStatus();
@@ -238,8 +249,8 @@ std::unique_ptr<Edit> NewDelete(admin::v1::DeleteRequest request) {
 std::unique_ptr<Edit> NewApply(admin::v1::ApplyRequest request) {
   return std::make_unique<ApplyEdit>(std::move(request));
 }
-std::unique_ptr<Edit> NewRollback(ObjectStore& store, uint64_t to) {
-  return std::make_unique<RollbackEdit>(store, to);
+std::unique_ptr<Edit> NewRollback(ObjectStore& store, admin::v1::RollbackRequest request) {
+  return std::make_unique<RollbackEdit>(store, std::move(request));
 }
 std::unique_ptr<Edit> NewObjects(std::vector<Workspace::MessagePtr> objects) {
   return std::make_unique<ObjectsEdit>(std::move(objects));

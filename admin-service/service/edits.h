@@ -21,8 +21,8 @@ class Edit {
 std::unique_ptr<Edit> NewPut(admin::v1::PutRequest request);
 std::unique_ptr<Edit> NewDelete(admin::v1::DeleteRequest request);
 std::unique_ptr<Edit> NewApply(admin::v1::ApplyRequest request);
-// Back to revision `to`; `store` is asked for the revisions since.
-std::unique_ptr<Edit> NewRollback(ObjectStore& store, uint64_t to);
+// `store` is asked for the revisions since.
+std::unique_ptr<Edit> NewRollback(ObjectStore& store, admin::v1::RollbackRequest request);
 // Puts whole objects (first start).
 std::unique_ptr<Edit> NewObjects(
     std::vector<std::shared_ptr<const google::protobuf::Message>> objects);
