@@ -1,12 +1,10 @@
 // The resolver against a real server.
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <memory>
+#include <set>
 
 #include "lib/base/strings.h"
 #include "lib/dns/lookup.h"
@@ -131,28 +129,8 @@ TEST_F(ResolverTest, ConfigureSwitchesServersAndKeepsThemOnError) {
   EXPECT_EQ(AddressFromData(Ask("www.example.test", Type::kA).records.at(0)), "198.51.100.1");
 }
 
-// A bound socket that never answers.
-class BlackHole {
- public:
-  BlackHole() : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), size), 0);
-    getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-  }
-  ~BlackHole() { close(fd_); }
-  std::string address() const { return base::StrCat("127.0.0.1@", port_); }
-
- private:
-  int fd_;
-  int port_ = 0;
-};
-
 TEST_F(ResolverTest, SilentServerIsATimeout) {
-  const BlackHole hole;
+  const testing::SilentDnsServer hole;
   ASSERT_TRUE(resolver_->Configure({{hole.address()}, ""}).ok());
   const auto begin = std::chrono::steady_clock::now();
   const auto answer =
@@ -167,7 +145,7 @@ net::Task<void> AskForNothing(Resolver* resolver) {
 }
 
 TEST(ResolverEnd, LoopMayEndWhileQuestionsAreUnderWay) {
-  const BlackHole hole;
+  const testing::SilentDnsServer hole;
   std::unique_ptr<UnboundResolver> resolver;
   net::Loop loop;
   resolver = UnboundResolver::Create(loop, {{hole.address()}, ""}).value();

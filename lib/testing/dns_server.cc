@@ -174,4 +174,17 @@ void DnsServer::Stop() {
 
 std::string DnsServer::address() const { return base::StrCat("127.0.0.1@", port_); }
 
+SilentDnsServer::SilentDnsServer() : fd_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address = Loopback(0);
+  socklen_t size = sizeof(address);
+  if (bind(fd_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    std::perror("SilentDnsServer");
+  port_ = ntohs(address.sin_port);
+}
+
+SilentDnsServer::~SilentDnsServer() { close(fd_); }
+
+std::string SilentDnsServer::address() const { return base::StrCat("127.0.0.1@", port_); }
+
 }  // namespace posthorn::testing

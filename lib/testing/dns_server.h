@@ -45,4 +45,17 @@ class DnsServer {
   std::string trust_anchor_;
 };
 
+// A bound UDP port that never answers.
+class SilentDnsServer {
+ public:
+  SilentDnsServer();
+  ~SilentDnsServer();
+  SilentDnsServer(const SilentDnsServer&) = delete;
+  std::string address() const;
+
+ private:
+  int fd_;
+  int port_ = 0;
+};
+
 }  // namespace posthorn::testing

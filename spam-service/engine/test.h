@@ -37,6 +37,7 @@ struct Finding {
   std::string authentication_result = {};
   // The test could not be made; `reason` says why.
   bool skipped = false;
+  bool operator==(const Finding&) const = default;
 };
 
 // Needs only the envelope. One object for all messages; lives until its last Run has ended.

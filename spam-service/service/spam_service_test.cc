@@ -162,6 +162,41 @@ TEST_F(SpamServiceTest, OnlyTheBeginningOfAHugeMessageIsScanned) {
   EXPECT_EQ(verdict.tests(0).name(), "size");
 }
 
+void Put(admin::v1::WatchReply& reply, const google::protobuf::Message& object,
+         std::string_view name) {
+  auto& watched = *reply.add_objects();
+  watched.set_kind(std::string(object.GetDescriptor()->full_name()));
+  watched.set_name(std::string(name));
+  watched.set_data(object.SerializeAsString());
+}
+
+TEST_F(SpamServiceTest, FollowsTheConfiguration) {
+  resolver_.AddAddress("99.2.0.192.bl.example", "127.0.0.2");
+  config::v1::DnsBlacklist list;
+  list.set_zone("bl.example");
+  list.set_score(2);
+  config::v1::Settings settings;
+  settings.set_spam_reject_score(7);
+  admin::v1::WatchReply reply;
+  reply.set_revision(1);
+  Put(reply, list, "bl.example");
+  Put(reply, settings, "default");
+  const auto snapshot = config::Snapshot().With(reply);
+  service_.Configure(*snapshot);
+  const Verdict verdict = Envelope(From("192.0.2.99", "bob@sender.example"));
+  EXPECT_EQ(verdict.action(), Verdict::REJECT);
+  EXPECT_EQ(verdict.reply_text(),
+            "Rejected as spam; SPF: sender.example does not permit 192.0.2.99; 192.0.2.99 is "
+            "listed by bl.example");
+  config::v1::TrustedNetwork network;
+  network.set_network("192.0.2.0/24");
+  admin::v1::WatchReply more;
+  more.set_revision(2);
+  Put(more, network, "192.0.2.0/24");
+  service_.Configure(*snapshot->With(more));
+  EXPECT_EQ(Envelope(From("192.0.2.99", "bob@sender.example")).tests_size(), 0);
+}
+
 TEST_F(SpamServiceTest, MessageWithoutEnvelopeIsAnError) {
   spam::v1::CheckMessageRequest request;
   request.set_chunk("x");

@@ -142,6 +142,8 @@ net::Task<SpfEvaluation::Match> SpfEvaluation::Matches(const SpfMechanism& mecha
   if (!CountLookup()) co_return Match::kError;
   std::string target = domain;
   if (!mechanism.domain.empty()) target = co_await Target(mechanism.domain, std::move(domain));
+  // [RFC7208 4.8] what cannot be asked for does not match; an include of it has no record.
+  if (target.empty() && mechanism.kind != Kind::kInclude) co_return Match::kNo;
   switch (mechanism.kind) {
     case Kind::kInclude:
       co_return co_await MatchesInclude(std::move(target));

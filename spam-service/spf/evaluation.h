@@ -60,6 +60,7 @@ class SpfEvaluation {
   SpfAnswer answer_;
   SpfResult error_ = SpfResult::kPermError;  // after Match::kError
   std::optional<std::vector<std::string>> validated_;
+  dns::Outcome ptr_outcome_ = dns::Outcome::kFound;  // of the question for the client's names
 };
 
 // True when the first `bits` of both agree; false for different families.

@@ -34,6 +34,7 @@ net::Task<std::vector<std::string>> SpfEvaluation::ValidatedNames() {
   const std::string client = values_.client.is_v4 ? net::FormatV4(bytes) : net::FormatV6(bytes);
   const absl::StatusOr<dns::HostNames> found = co_await dns::LookupPtr(resolver_, client, Left());
   if (!found.ok()) co_return *validated_;
+  ptr_outcome_ = found->outcome;
   for (size_t i = 0; i < std::min(found->names.size(), kSpfMaxHosts); ++i) {
     const std::string& name = found->names[i];
     const absl::StatusOr<dns::Addresses> addresses = co_await ClientFamily(name);
@@ -45,12 +46,11 @@ net::Task<std::vector<std::string>> SpfEvaluation::ValidatedNames() {
 }
 
 net::Task<SpfEvaluation::Match> SpfEvaluation::MatchesPtr(std::string target) {
+  const bool first = !validated_;
   const std::vector<std::string> names = co_await ValidatedNames();
-  if (names.empty() && !CountVoid(dns::Outcome::kNoData)) co_return Match::kError;
-  co_return std::ranges::any_of(
-      names, [&target](const std::string& name) { return IsWithin(name, target); })
-      ? Match::kYes
-      : Match::kNo;
+  if (first && !CountVoid(ptr_outcome_)) co_return Match::kError;
+  const auto within = [&target](const std::string& name) { return IsWithin(name, target); };
+  co_return std::ranges::any_of(names, within) ? Match::kYes : Match::kNo;
 }
 
 // [RFC7208 7.3] the domain itself, else one within it, else any, else "unknown".
