@@ -119,9 +119,6 @@ net::Task<bool> Life::WaitForConfig() {
 }
 
 absl::Status Life::StartServer() {
-  const bool gateway = options_.process.ends_with("-gateway");
-  // A gateway keeps it, for listeners that are added later.
-  if (!gateway && !flags_.user.empty()) DropBindCapability();
   if ((options_.caller_roles.empty() || flags_.run.empty()) && flags_.listen.empty())
     return absl::OkStatus();
   const absl::Status started = service_.server().Start();

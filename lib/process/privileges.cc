@@ -56,7 +56,7 @@ std::string UserOf(const std::string& process) {
 }
 
 absl::Status BecomeUser(const std::string& user, const std::string& directory,
-                        const std::vector<std::string>& caller_roles) {
+                        const std::vector<std::string>& caller_roles, LowPorts ports) {
   if (user.empty()) return absl::OkStatus();
   const std::optional<User> found = FindUser(user);
   if (!found) return base::NotFound(base::StrCat("no user ", user));
@@ -78,15 +78,13 @@ absl::Status BecomeUser(const std::string& user, const std::string& directory,
   if (setgroups(groups.size(), groups.data()) != 0) return SystemError("setgroups");
   if (setresgid(found->gid, found->gid, found->gid) != 0) return SystemError("setgid");
   if (setresuid(found->uid, found->uid, found->uid) != 0) return SystemError("setuid");
-  RETURN_IF_ERROR(KeepOnly(1U << CAP_NET_BIND_SERVICE));
+  RETURN_IF_ERROR(KeepOnly(ports == LowPorts::kBinds ? 1U << CAP_NET_BIND_SERVICE : 0));
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SystemError("no_new_privs");
   // setuid cleared the "dumpable" flag; without it a crash leaves no core and debuggers cannot
   // attach.
   prctl(PR_SET_DUMPABLE, 1);
   return absl::OkStatus();
 }
-
-void DropBindCapability() { (void)KeepOnly(0); }
 
 void HandToRole(const std::string& socket_path, const std::string& role) {
   if (const std::optional<User> caller = FindUser(UserOf(role))) {

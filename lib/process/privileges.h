@@ -16,12 +16,12 @@ std::string UserOf(const std::string& process);
 
 // Makes `directory` (empty: none) for `user`, then becomes that user, with the primary groups of
 // the users of `caller_roles` (so that it can hand each its socket), no new privileges, and no
-// capability but CAP_NET_BIND_SERVICE. Call before any thread was started. Nothing happens for an
-// empty `user`. kNotFound: no such user. kPermissionDenied: not root.
+// capability, or only CAP_NET_BIND_SERVICE. Call before any thread was started: capabilities belong
+// to threads. Nothing happens for an empty `user`. kNotFound: no such user. kPermissionDenied: not
+// root.
+enum class LowPorts { kBinds, kNever };
 absl::Status BecomeUser(const std::string& user, const std::string& directory,
-                        const std::vector<std::string>& caller_roles);
-// Gives that last capability up, in this thread.
-void DropBindCapability();
+                        const std::vector<std::string>& caller_roles, LowPorts ports);
 // Lets the user of `role` use the socket file, when that user exists and we may.
 void HandToRole(const std::string& socket_path, const std::string& role);
 

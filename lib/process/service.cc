@@ -121,8 +121,10 @@ std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options)
     std::exit(0);
   }
   observe::SetUpLog(options.process, ParseLevel(parsed->log_level));
-  const absl::Status user =
-      BecomeUser(parsed->flags.user, parsed->flags.data, options.caller_roles);
+  // Gateways keep the right to bind ports below 1024, for listeners that are added later.
+  const bool gateway = options.process.ends_with("-gateway");
+  const absl::Status user = BecomeUser(parsed->flags.user, parsed->flags.data, options.caller_roles,
+                                       gateway ? LowPorts::kBinds : LowPorts::kNever);
   if (!user.ok()) {
     observe::Error("process.user", {{"user", parsed->flags.user}, {"reason", base::Message(user)}});
     std::exit(1);

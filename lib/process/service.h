@@ -92,7 +92,7 @@ class Service {
 
   // Starts the health port, waits for configuration (if wanted), calls `setup` on the loop (bind
   // ports here; files in
-  // --data are already this user's own), gives up the last privileges, starts the server, runs
+  // --data are already this user's own), starts the server, runs
   // until SIGTERM or SIGINT (a second one cuts the drain short), drains, returns the exit code.
   virtual int Run(std::function<net::Task<absl::Status>()> setup) = 0;
 };
