@@ -12,6 +12,7 @@
 #include "store-service/auth/authenticator.h"
 #include "store-service/blob/local_blob_store.h"
 #include "store-service/blob/scrubber.h"
+#include "store-service/collector/collector.h"
 #include "store-service/database/sqlite/sqlite_database.h"
 #include "store-service/events/event_store.h"
 #include "store-service/mailbox/mail_store.h"
@@ -84,6 +85,7 @@ struct Store::Parts {
   std::unique_ptr<JournalsService> journals_service;
   std::unique_ptr<TraceService> trace_service;
   std::unique_ptr<AdminService> admin_service;
+  std::unique_ptr<Collector> collector;
 };
 
 Store::Store(process::Service& service) : service_(service), parts_(std::make_unique<Parts>()) {}
@@ -97,6 +99,7 @@ net::Task<absl::Status> Store::SetUp() {
   CO_RETURN_IF_ERROR(co_await StartMail());
   CO_RETURN_IF_ERROR(co_await Serve());
   FollowConfiguration();
+  StartCollector();
   const Model& model = parts_->configuration->model();
   observe::Info("store.open", {{"revision", parts_->configuration->head()},
                                {"domains", model.domains()},
@@ -135,7 +138,10 @@ net::Task<absl::Status> Store::StartMail() {
       MailStore::Parts{service_.loop(), *parts.database, *parts.blobs, *parts.digests,
                        parts.configuration->model(), *parts.signer},
       MailStore::Options());
-  service_.OnStop([mail = parts.mail.get()] { return mail->Stop(); });
+  service_.OnStop([&parts] {
+    if (parts.collector) parts.collector->Stop();
+    return parts.mail->Stop();
+  });
   CO_RETURN_IF_ERROR(co_await parts.mail->Start());
   parts.configuration->SetSessionEnder(*parts.mail);
   parts.configuration->SetLifecycle(*parts.mail);
@@ -172,6 +178,14 @@ net::Task<absl::Status> Store::Serve() {
   parts.admin_service->Register(server);
   parts.mail->Register(server);
   co_return absl::OkStatus();
+}
+
+void Store::StartCollector() {
+  MailStore* const mail = parts_->mail.get();
+  parts_->collector = std::make_unique<Collector>(mail->lanes(), *parts_->blobs,
+                                                  *parts_->journals_service, CollectorOptions());
+  service_.loop().Spawn("collector",
+                        parts_->collector->Run([mail] { return mail->OldestUnfinishedMs(); }));
 }
 
 void Store::FollowConfiguration() {

@@ -1,6 +1,8 @@
 #include "store-service/collector/collector.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -15,6 +17,9 @@ namespace posthorn::store_service {
 namespace {
 
 constexpr uint32_t kPruneStep = 1000;
+constexpr uint64_t kBytesASecond = uint64_t{50} << 20;
+constexpr std::chrono::minutes kFirstRound(10);
+constexpr std::chrono::hours kBetweenRounds(24);
 constexpr int64_t kKeepMarkMs = 30LL * 24 * 3600 * 1000;
 // So many questions about keys go to a journal in one message.
 constexpr size_t kAskStep = 10000;
@@ -38,14 +43,20 @@ absl::StatusOr<Keys> WithoutRows(Database& database, const Keys& keys) {
   return without;
 }
 
-absl::StatusOr<Keys> AllBlobs(BlobStore& blobs) {
+// A scan reads everything: slowly, so that mail has the disk.
+void Pace(uint64_t bytes) {
+  std::this_thread::sleep_for(std::chrono::microseconds(bytes * 1000000 / kBytesASecond));
+}
+
+absl::StatusOr<Keys> AllBlobs(BlobStore& blobs, const std::atomic<bool>& stop) {
   Keys keys;
   RETURN_IF_ERROR(blobs.ForEach(
       [&](const BlobRecord& record) {
         keys.push_back(record.ref.key);
-        return true;
+        return !stop.load();
       },
-      [](uint64_t) {}));
+      Pace));
+  if (stop.load()) return base::Aborted("the store stops");
   std::sort(keys.begin(), keys.end());
   return keys;
 }
@@ -57,9 +68,10 @@ struct Scan {
 
 // Blobs without a row; those known from earlier scans keep their time. What is condemned is no
 // suspect.
-absl::StatusOr<Scan> ScanBlobs(Database& database, BlobStore& blobs, int64_t now) {
+absl::StatusOr<Scan> ScanBlobs(Database& database, BlobStore& blobs, int64_t now,
+                               const std::atomic<bool>& stop) {
   // Blobs first: one that is put after this list was read cannot be on it.
-  ASSIGN_OR_RETURN(const Keys all, AllBlobs(blobs));
+  ASSIGN_OR_RETURN(const Keys all, AllBlobs(blobs, stop));
   ASSIGN_OR_RETURN(const Keys without, WithoutRows(database, all));
   ASSIGN_OR_RETURN(std::unique_ptr<ReadSnapshot> snapshot, database.OpenSnapshot());
   ASSIGN_OR_RETURN(const std::vector<SuspectRow> known, snapshot->Suspects());
@@ -81,6 +93,24 @@ absl::StatusOr<Scan> ScanBlobs(Database& database, BlobStore& blobs, int64_t now
 Collector::Collector(LaneEngine& lanes, BlobStore& blobs, JournalRegistry& journals,
                      CollectorOptions options)
     : lanes_(&lanes), blobs_(&blobs), journals_(&journals), options_(std::move(options)) {}
+
+Collector::~Collector() { Stop(); }
+
+void Collector::Stop() { *stop_ = true; }
+
+net::Task<void> Collector::Run(std::function<int64_t()> oldest_unfinished_ms) {
+  const std::shared_ptr<std::atomic<bool>> stop = stop_;
+  net::Loop& loop = lanes_->loop();
+  co_await net::Sleep(loop, kFirstRound);
+  while (!*stop) {
+    const auto result = co_await RunOnce(oldest_unfinished_ms());
+    if (*stop) co_return;
+    if (!result.ok()) {
+      observe::Warning("store.collector.stopped", {{"error", base::Message(result.status())}});
+    }
+    co_await net::Sleep(loop, kBetweenRounds);
+  }
+}
 
 int64_t Collector::Now() const { return options_.now_ms ? options_.now_ms() : base::WallMillis(); }
 
@@ -116,10 +146,11 @@ net::Task<absl::Status> Collector::Prune(int64_t oldest_unfinished_ms) {
 }
 
 net::Task<absl::Status> Collector::FindSuspects(CollectorResult& result) {
-  CO_ASSIGN_OR_RETURN(Scan scan, co_await lanes_->readers().Run(
-                                     [database = &lanes_->database(), blobs = blobs_, now = Now()] {
-                                       return ScanBlobs(*database, *blobs, now);
-                                     }));
+  CO_ASSIGN_OR_RETURN(
+      Scan scan, co_await lanes_->readers().Run(
+                     [database = &lanes_->database(), blobs = blobs_, now = Now(), stop = stop_] {
+                       return ScanBlobs(*database, *blobs, now, *stop);
+                     }));
   result.blobs = scan.blobs;
   result.suspects = scan.suspects.size();
   co_return co_await lanes_->Between(

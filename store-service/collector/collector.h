@@ -9,8 +9,10 @@
 //  then on.
 //  3. Only condemned bytes are destroyed, some time later.
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "absl/status/statusor.h"
 #include "lib/net/task.h"
@@ -37,9 +39,15 @@ struct CollectorResult {
 
 class Collector {
  public:
-  // All outlive the collector. `pace` is called with bytes read by the scan and may sleep.
+  // All outlive the collector.
   Collector(LaneEngine& lanes, BlobStore& blobs, JournalRegistry& journals,
             CollectorOptions options);
+  ~Collector();
+  // Rounds for ever: the first some minutes after the start, then daily. `oldest_unfinished_ms` as
+  // for RunOnce.
+  net::Task<void> Run(std::function<int64_t()> oldest_unfinished_ms);
+  // Any thread: a scan that runs ends soon, the round fails.
+  void Stop();
   // One round; run it daily, one at a time. kUnavailable: a registered journal does not answer,
   // nothing was condemned. `oldest_unfinished_ms`: delivery ids of messages made since then are
   // kept whatever their age.
@@ -56,6 +64,7 @@ class Collector {
   BlobStore* blobs_;
   JournalRegistry* journals_;
   CollectorOptions options_;
+  std::shared_ptr<std::atomic<bool>> stop_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace posthorn::store_service

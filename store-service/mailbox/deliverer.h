@@ -3,6 +3,7 @@
 // Deliver (deep-structures 5): each recipient's copy whole or absent, and never twice for one
 // delivery id.
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,9 @@ class Deliverer {
   Deliverer(LaneEngine& lanes, const Accounts& accounts, DigestSource& digests);
   // One result for each delivery, in order.
   net::Task<v1::DeliverReply> Deliver(v1::DeliverRequest request);
+  // When the oldest message was made that a journal still has to finish, in milliseconds since
+  // 1970; delivery ids from then on must be kept. 0 until a journal has said so.
+  int64_t OldestUnfinishedMs() const;
 
  private:
   struct Call;
@@ -34,6 +38,7 @@ class Deliverer {
   const Accounts* accounts_;
   DigestSource* digests_;
   DeliveryMemory memory_;
+  std::map<std::string, int64_t> oldest_unfinished_;  // by journal
 };
 
 }  // namespace posthorn::store_service

@@ -105,6 +105,10 @@ void MailStore::EndSessions(base::AccountId account) {
   impl_->mailboxes.EndSessions(account);
 }
 
+int64_t MailStore::OldestUnfinishedMs() const {
+  return impl_->mailboxes.deliverer().OldestUnfinishedMs();
+}
+
 LaneEngine& MailStore::lanes() { return impl_->lanes; }
 
 }  // namespace posthorn::store_service

@@ -53,6 +53,8 @@ class MailStore final : public UsageSource, public AccountLifecycle, public Sess
   void EndSessions(base::AccountId account) override;
 
   LaneEngine& lanes();
+  // See Deliverer.
+  int64_t OldestUnfinishedMs() const;
 
  private:
   struct Impl;

@@ -32,6 +32,7 @@ class MailboxService {
   void Register(rpc::Server& server);
   // Ends the POP3 locks of the account.
   void EndSessions(AccountId account);
+  const Deliverer& deliverer() const { return deliverer_; }
 
  private:
   template <class T>
