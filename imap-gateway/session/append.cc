@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "imap-gateway/backend/store.h"
+#include "imap-gateway/protocol/line_ends.h"
 #include "imap-gateway/session/commands.h"
 #include "imap-gateway/view/account_view.h"
 #include "lib/base/ids.h"
@@ -26,14 +27,18 @@ net::Task<absl::Status> ReadLiteral(Session& session, uint64_t size, rpc::RawCal
   store::v1::PutRequest request;
   request.set_size_hint(size);
   request.set_message_id(std::move(message_id));
+  LineEnds ends;
   for (uint64_t left = size; left > 0;) {
     if (connection.buffered().empty() && !(co_await connection.Fill(kLiteralLimit)).ok())
       co_return base::Error(absl::StatusCode::kCancelled, "client went away in its literal");
     const size_t part = std::min<uint64_t>(left, connection.buffered().size());
     if (call != nullptr && failed->ok()) {
-      request.set_chunk(std::string(connection.buffered().substr(0, part)));
+      const std::string_view piece = connection.buffered().substr(0, part);
+      // [RFC9051 4.3.1] NUL needs literal8, which is not offered.
+      const bool has_nul = piece.find('\0') != std::string_view::npos;
+      request.set_chunk(ends.Convert(piece));
       connection.Consume(part);
-      *failed = co_await call->Write(request);
+      *failed = has_nul ? base::Precondition("NUL") : co_await call->Write(request);
       request.Clear();
     } else {
       connection.Consume(part);
@@ -120,6 +125,8 @@ Completion FromPut(const absl::Status& status) {
       return Completion::Gone();
     case absl::StatusCode::kInvalidArgument:
       return Completion::Bad("Expected the end of the command");
+    case absl::StatusCode::kFailedPrecondition:
+      return Completion::No("[CANNOT] Message contains NUL");
     // Nothing refers to the bytes yet, so all of these may be tried again.
     case absl::StatusCode::kResourceExhausted:
       return Completion::No("[UNAVAILABLE] No room for messages now");

@@ -177,6 +177,16 @@ TEST_P(ImapChat, AppendsStreamsTheMessageAndSeesIt) {
   )");
 }
 
+TEST_P(ImapChat, StoresBareLineFeedsAsLineEndsAndRefusesNul) {
+  ImapFixture f(GetParam());
+  f.LogIn(1);
+  using std::string_literals::operator""s;
+  EXPECT_NE(f.Do(1, "APPEND INBOX {8+}\r\nA: b\n\r\nc").find(" OK [APPENDUID"), std::string::npos);
+  EXPECT_EQ(f.store.mailbox("INBOX").messages.at(1).blob, "A: b\r\n\r\nc");
+  EXPECT_NE(f.Do(1, "APPEND INBOX {3+}\r\na\0b"s).find(" NO [CANNOT]"), std::string::npos);
+  EXPECT_NE(f.Do(1, "NOOP").find(" OK "), std::string::npos);
+}
+
 TEST_P(ImapChat, RefusesTooLargeAndMalformedAppends) {
   ImapFixture f(GetParam());
   f.config.max_message_size = 10;
