@@ -151,6 +151,9 @@ net::Task<void> MailQueue::ExpandAndRun(ActivePtr active) {
     });
   }
   while (waiting > 0) co_await stored.Wait();
+  // A list without members: nothing is left to do.
+  if (pages->empty())
+    for (RecipientState& state : *active->stored->mutable_states()) state.set_phase(RecipientState::DONE);
   if (!pages->empty() && !failed) {
     *active->stored = std::move(pages->front());
     ++waiting;
@@ -227,11 +230,12 @@ void MailQueue::Settle(ActivePtr active) {
 net::Task<void> MailQueue::Bounce(ActivePtr active, std::vector<int> failed) {
   const std::shared_ptr<bool> alive = alive_;
   while (!active->stored->entry().sender().empty()) {
-    absl::StatusOr<Entry> dsn = co_await parts_.bounces.Write(active->stored, failed);
+    absl::StatusOr<std::optional<Entry>> dsn = co_await parts_.bounces.Write(active->stored, failed);
     if (!*alive) co_return;
+    if (dsn.ok() && !dsn->has_value()) break;
     if (dsn.ok()) {
       net::Promise<absl::Status> accepted(parts_.loop);
-      Accept(*std::move(dsn), [accepted](absl::Status status) mutable { accepted.Set(std::move(status)); });
+      Accept(**std::move(dsn), [accepted](absl::Status status) mutable { accepted.Set(std::move(status)); });
       if ((co_await accepted.Get()).ok()) break;
     }
     if (!*alive) co_return;

@@ -89,7 +89,8 @@ class FakeRemote : public RemoteDelivery {
 
 class FakeBounces : public BounceWriter {
  public:
-  net::Task<absl::StatusOr<Entry>> Write(std::shared_ptr<const StoredEntry> entry, std::vector<int> failed) override {
+  net::Task<absl::StatusOr<std::optional<Entry>>> Write(std::shared_ptr<const StoredEntry> entry,
+                                                        std::vector<int> failed) override {
     for (const int i : failed) bounced.push_back(entry->entry().recipients(i).address());
     Entry dsn;
     const auto parent = *base::MessageId::FromBytes(entry->entry().message_id());
@@ -97,7 +98,7 @@ class FakeBounces : public BounceWriter {
     dsn.mutable_blob()->set_key(99);
     dsn.set_received_ms(base::WallMillis());
     dsn.add_recipients()->set_address(entry->entry().sender());
-    co_return dsn;
+    co_return std::optional<Entry>(std::move(dsn));
   }
   std::vector<std::string> bounced;
 };
@@ -249,6 +250,14 @@ TEST_F(MailQueueTest, ExpiredMailComesBackToItsSender) {
   RunUntilEmpty();
   EXPECT_THAT(bounces_.bounced, ElementsAre("a@far.test"));
   EXPECT_THAT(store_.order, ElementsAre(1));
+}
+
+TEST_F(MailQueueTest, MailForAListWithoutMembersIsDone) {
+  directory_.Alias("empty@a.test", {});
+  ASSERT_TRUE(Accept(Message("x@far.test", {"empty@a.test"})).ok());
+  RunUntilEmpty();
+  EXPECT_TRUE(store_.order.empty());
+  EXPECT_TRUE(remote_.attempts.empty());
 }
 
 TEST_F(MailQueueTest, ALargeListReachesEveryMemberOnce) {

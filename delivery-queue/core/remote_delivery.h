@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +53,9 @@ class BounceWriter {
   virtual ~BounceWriter() = default;
   // A DSN [RFC3464] for the `failed` recipients of `entry`: its bytes are stored already, the returned entry is
   // ready to be journalled. Its message id is derived from the parent's, so a repeat makes the same entry.
-  // An error means: try again later. Never called for entries with the null sender.
-  virtual net::Task<absl::StatusOr<queue::v1::Entry>> Write(
+  // Nothing when no sender of these recipients wants to know (NOTIFY). An error means: try again later. Never called
+  // for entries with the null sender.
+  virtual net::Task<absl::StatusOr<std::optional<queue::v1::Entry>>> Write(
       std::shared_ptr<const queue::v1::StoredEntry> entry, std::vector<int> failed) = 0;
 };
 

@@ -5,7 +5,8 @@
 // Invariants
 //  1. A Put is answered only after its bytes and a commit mark behind them are on disk.
 //  2. The newest Put of a key wins; a Done key never comes back.
-//  3. A file is removed only when no live key's newest Put lies in it.
+//  3. A file is removed only when no live key's newest Put lies in it and no older file is left: what says that a key
+//     is finished or has a newer record must outlive what it finished.
 //  4. After a failed sync the file is never synced again: its pending callers fail, the next file begins.
 
 #include <cstdint>

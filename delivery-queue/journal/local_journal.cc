@@ -59,6 +59,7 @@ class LocalJournal : public Journal {
 
   absl::Status Open() {
     RETURN_IF_ERROR(files_.MakeDirectory(options_.directory));
+    RETURN_IF_ERROR(files_.SyncDirectory(file::DirectoryOf(options_.directory), "journal.parent"));
     RETURN_IF_ERROR(LoadId());
     RETURN_IF_ERROR(LoadFiles());
     appender_ = std::thread([this] { Run(); });
@@ -141,10 +142,8 @@ class LocalJournal : public Journal {
       current_ = std::max(current_, *number);
       RETURN_IF_ERROR(LoadFile(*number));
     }
-    std::vector<uint32_t> dead;
-    for (const auto& [number, open] : open_files_)
-      if (open.live_bytes == 0) dead.push_back(number);
-    for (const uint32_t number : dead) RETURN_IF_ERROR(Remove(number));
+    while (!open_files_.empty() && open_files_.begin()->second.live_bytes == 0)
+      RETURN_IF_ERROR(Remove(open_files_.begin()->first));
     return Roll();
   }
 
@@ -205,7 +204,9 @@ class LocalJournal : public Journal {
       const std::lock_guard lock(places_mutex_);
       open_files_.erase(number);
     }
-    return files_.Unlink(PathOf(number));
+    RETURN_IF_ERROR(files_.Unlink(PathOf(number)));
+    // Before a newer file goes: should this one come back after a crash, what finished its keys must be there.
+    return files_.SyncDirectory(options_.directory, "journal.removed");
   }
 
   void Add(Op op, std::chrono::milliseconds within) {
@@ -330,22 +331,33 @@ void LocalJournal::Answer(std::vector<Op> batch, const absl::Status& status) {
   });
 }
 
-// Removes files without live records, and moves the rest of mostly dead ones on.
+// Removes the oldest files while they have no live records. When most of the closed files' bytes are dead, what lives
+// in the oldest one moves on, so that one old message never keeps everything behind it.
 void LocalJournal::Reclaim() {
-  std::vector<uint32_t> dead;
-  std::optional<uint32_t> sparse;
-  {
-    const std::lock_guard lock(places_mutex_);
-    for (const auto& [number, open] : open_files_) {
-      if (number == current_) continue;
-      if (open.live_bytes == 0) dead.push_back(number);
-      else if (!sparse && open.live_bytes * 4 < open.bytes) sparse = number;
+  for (bool rewritten = false;;) {
+    uint32_t oldest = 0;
+    uint64_t oldest_live = 0;
+    uint64_t bytes = 0;
+    uint64_t live = 0;
+    {
+      const std::lock_guard lock(places_mutex_);
+      if (open_files_.begin()->first == current_) return;
+      oldest = open_files_.begin()->first;
+      oldest_live = open_files_.begin()->second.live_bytes;
+      for (const auto& [number, open] : open_files_) {
+        if (number == current_) continue;
+        bytes += open.bytes;
+        live += open.live_bytes;
+      }
     }
-  }
-  if (sparse && Rewrite(*sparse).ok()) dead.push_back(*sparse);
-  for (const uint32_t number : dead) {
-    if (absl::Status removed = Remove(number); !removed.ok())
+    if (oldest_live > 0) {
+      if (rewritten || live * 4 >= bytes || !Rewrite(oldest).ok()) return;
+      rewritten = true;  // one file at a time: callers wait meanwhile
+    }
+    if (absl::Status removed = Remove(oldest); !removed.ok()) {
       observe::Warning("queue.journal.remove", {{"status", removed.ToString()}});
+      return;
+    }
   }
 }
 

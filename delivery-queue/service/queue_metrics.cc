@@ -14,7 +14,8 @@ using observe::Gauge;
 using observe::NewGauge;
 
 struct Gauges {
-  Gauge* entries = NewGauge("posthorn_queue_entries", "Messages (and pages of lists) that are not finished");
+  Gauge* entries =
+      NewGauge("posthorn_queue_entries", "Messages (and pages of lists) that are not finished");
   Gauge* active = NewGauge("posthorn_queue_active", "Entries that are being delivered now");
   Gauge* deferred = NewGauge("posthorn_queue_deferred", "Entries that wait for their next attempt");
   Gauge* held = NewGauge("posthorn_queue_held", "Entries that an operator stopped");
@@ -24,11 +25,13 @@ struct Gauges {
   Gauge* bytes = NewGauge("posthorn_queue_journal_bytes", "Bytes of the journal's files");
 };
 
-void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& local, const Journal& journal) {
+void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& local,
+            const Journal& journal) {
   const MailQueue::Counts counts = queue.counts();
   gauges.entries->Set(static_cast<double>(counts.entries));
   gauges.active->Set(static_cast<double>(counts.active));
-  gauges.deferred->Set(static_cast<double>(counts.entries - std::min(counts.entries, counts.active + counts.held)));
+  gauges.deferred->Set(
+      static_cast<double>(counts.entries - std::min(counts.entries, counts.active + counts.held)));
   gauges.held->Set(static_cast<double>(counts.held));
   const int64_t age = counts.oldest_ms == 0 ? 0 : base::WallMillis() - counts.oldest_ms;
   gauges.oldest->Set(static_cast<double>(std::max<int64_t>(0, age)) / 1000);

@@ -8,7 +8,8 @@ class Loop;
 
 namespace posthorn::delivery_queue {
 
-// Keeps the gauges posthorn_queue_* up to date, for ever. On the loop: scrapes come on other threads.
+// Keeps the gauges posthorn_queue_* up to date, for ever. On the loop: scrapes come on other
+// threads.
 net::Task<void> WatchMetrics(net::Loop& loop, const MailQueue& queue, const LocalDelivery& local,
                              const Journal& journal);
 

@@ -1,0 +1,32 @@
+#pragma once
+
+// From a next hop to a session that is ready for MAIL: look-up, connections, EHLO, TLS, AUTH.
+
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "delivery-queue/core/remote_delivery.h"
+#include "delivery-queue/remote/mail_hosts.h"
+#include "delivery-queue/remote/route.h"
+#include "delivery-queue/remote/smtp_client.h"
+
+namespace posthorn::delivery_queue {
+
+struct Session {
+  SmtpClient client;
+  std::string host;
+};
+// Ready, or what its letters get: the failure of the host tried last.
+using Opened = std::variant<std::unique_ptr<Session>, RemoteOutcome>;
+
+struct OpenRequest {
+  Seeker seeker;
+  std::string domain;                  // used when there is no route
+  std::shared_ptr<const Route> route;  // null: mail exchangers of `domain`
+  std::shared_ptr<const net::TlsContext> tls;
+};
+// Tries host after host [RFC5321 5.1].
+net::Task<Opened> OpenSession(OpenRequest request);
+
+}  // namespace posthorn::delivery_queue
