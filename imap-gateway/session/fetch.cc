@@ -4,6 +4,7 @@
 #include "imap-gateway/protocol/response.h"
 #include "imap-gateway/session/commands.h"
 #include "imap-gateway/session/fetch_job.h"
+#include "imap-gateway/session/uid_ranges.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/metrics.h"
@@ -24,10 +25,7 @@ net::Task<absl::Status> SetSeen(FetchJob& job) {
   store::v1::StoreFlagsRequest request;
   request.set_operation(NewOperation());
   request.set_mailbox(job.view().mailbox());
-  for (const NumberRange& range : job.unseen.ranges()) {
-    request.add_uids()->set_first(range.first);
-    request.mutable_uids()->rbegin()->set_last(range.last);
-  }
+  PackRanges(job.unseen, request.mutable_uids());
   request.set_mode(store::v1::StoreFlagsRequest::ADD);
   request.set_flags(kSeen);
   const auto reply =

@@ -1,5 +1,6 @@
 #include "imap-gateway/backend/store.h"
 #include "imap-gateway/session/fetch_job.h"
+#include "imap-gateway/session/uid_ranges.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/mime/digest.h"
@@ -20,14 +21,10 @@ struct DigestStream::State {
   bool asked = false;
 };
 
-DigestStream::DigestStream(Session& session, const NumberSet& uids)
-    : state_(std::make_unique<State>()) {
+DigestStream::DigestStream(Session& session, const NumberSet& uids) {
+  state_ = std::make_unique<State>();
   state_->request.set_mailbox(session.selected()->cursor.view().mailbox());
-  for (const NumberRange& range : uids.ranges()) {
-    store::v1::UidRange& packed = *state_->request.add_uids();
-    packed.set_first(range.first);
-    packed.set_last(range.last);
-  }
+  PackRanges(uids, state_->request.mutable_uids());
   state_->call = session.gateway().store.ReadDigests(session.ticket());
 }
 DigestStream::~DigestStream() = default;
