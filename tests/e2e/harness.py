@@ -145,6 +145,8 @@ class Suite:
             while chunk := connection.recv(65536):
                 data += chunk
         head, _, body = data.partition(b"\r\n\r\n")
+        if not head:
+            raise ConnectionError(f"{process} closed its health port without an answer")
         return int(head.split()[1]), body.decode()
 
     def ready(self, process):

@@ -1,0 +1,105 @@
+"""Single processes beside a suite, or a whole installation without `posthorn up`."""
+import signal
+import subprocess
+
+from tests.e2e.harness import PROCESSES, Suite, free_port, free_port_base, wait_for
+
+
+class Process:
+    """One of the seven, started by hand; its ports, when it is a gateway, are `base` + the standard ones."""
+
+    def __init__(self, suite, name, *flags, base=None):
+        self.suite, self.name, self.flags, self.base = suite, name, flags, base
+        self.health_port = free_port()
+        self.log = suite.dir / f"{name}.{self.health_port}.log"
+        self.data = suite.dir / f"data-{name}.{self.health_port}"
+        self.endpoints = {"HEALTH_" + name.upper().replace("-", "_"): f"127.0.0.1:{self.health_port}"}
+        self.process = None
+
+    def __enter__(self):
+        flags = ["--data", self.data, "--health", f"127.0.0.1:{self.health_port}", *self.flags]
+        if self.base:
+            flags += ["--port-base", self.base, "--bind", "127.0.0.1"]
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([self.suite.bin / f"posthorn-{self.name}", *map(str, flags)], stdout=log,
+                                            stderr=log, stdin=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(10)
+
+    def wait_ready(self):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.text()}")
+            return self.page()[0] == 200
+        try:
+            wait_for(ready, f"{self.name} is ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.text()}") from None
+        return self
+
+    def page(self, name="readyz"):
+        return Suite.health(self, self.name, name)
+
+    def metric(self, name):
+        return Suite.metric(self, self.name, name)
+
+    def health(self, process, page):
+        return Suite.health(self, process, page)
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def port(self, name):
+        return self.base + {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110,
+                            "pop3s": 995}[name]
+
+
+def start(stack, suite, name, *flags, base=None):
+    """Starts a process that ends with `stack` (an ExitStack), and waits until it is ready."""
+    return stack.enter_context(Process(suite, name, *flags, base=base)).wait_ready()
+
+
+def second_gateways(stack, suite):
+    """One more of each gateway beside a running suite: {name: Process}."""
+    base = free_port_base()
+    return {name: start(stack, suite, name, "--run", suite.dir / "run", base=base)
+            for name in ("smtp-gateway", "imap-gateway", "pop3-gateway")}
+
+
+class Alone:
+    """All seven, each started by itself and told the others' TCP addresses; no sockets, no `posthorn up`."""
+
+    def __init__(self, suite, stack):
+        """`suite` is not started: it lends its folder and programs."""
+        self.base = free_port_base()
+        self.processes = {}
+        callers = {  # service: who may call it
+            "store": [name for name in PROCESSES if name != "store-service"],
+            "admin": [name for name in PROCESSES if name != "admin-service"] + ["cli"],
+            "queue": ["smtp-gateway", "pop3-gateway", "admin-service"], "spam": ["smtp-gateway"]}
+        full = {"store": "store-service", "admin": "admin-service", "queue": "delivery-queue", "spam": "spam-service"}
+        self.address = {service: {role: f"127.0.0.1:{free_port()}" for role in roles} for service, roles in callers.items()}
+        password = ["--password-file", suite.dir / "admin.password"]
+        for name in ("store-service", "admin-service", "spam-service", "delivery-queue", "smtp-gateway", "imap-gateway",
+                     "pop3-gateway"):
+            flags = password if name == "admin-service" else []
+            for service, roles in self.address.items():
+                if full[service] == name:
+                    flags = flags + [word for role, address in roles.items() for word in ("--listen", f"{address}={role}")]
+                elif name in roles:
+                    flags = flags + [f"--{service}", roles[name]]
+            gateway = name.endswith("gateway")
+            process = stack.enter_context(Process(suite, name, *flags, base=self.base if gateway else None))
+            self.processes[name] = process
+
+    def wait_ready(self):
+        for process in self.processes.values():
+            process.wait_ready()
+        return self
