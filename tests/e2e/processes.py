@@ -74,30 +74,26 @@ def second_gateways(stack, suite):
 
 
 class Alone:
-    """All seven, each started by itself and told the others' TCP addresses; no sockets, no `posthorn up`."""
+    """All seven, each started by itself and told the others' addresses; no `posthorn up`, no common folder of sockets."""
+
+    CALLERS = {"store": set(PROCESSES), "admin": set(PROCESSES), "spam": {"smtp-gateway"},
+               "queue": {"smtp-gateway", "pop3-gateway", "admin-service"}}
+    NAMES = {"store": "store-service", "admin": "admin-service", "queue": "delivery-queue", "spam": "spam-service"}
 
     def __init__(self, suite, stack):
         """`suite` is not started: it lends its folder and programs."""
-        self.base = free_port_base()
+        base = free_port_base()
+        self.admin_address = f"127.0.0.1:{free_port()}"
         self.processes = {}
-        callers = {  # service: who may call it
-            "store": [name for name in PROCESSES if name != "store-service"],
-            "admin": [name for name in PROCESSES if name != "admin-service"] + ["cli"],
-            "queue": ["smtp-gateway", "pop3-gateway", "admin-service"], "spam": ["smtp-gateway"]}
-        full = {"store": "store-service", "admin": "admin-service", "queue": "delivery-queue", "spam": "spam-service"}
-        self.address = {service: {role: f"127.0.0.1:{free_port()}" for role in roles} for service, roles in callers.items()}
-        password = ["--password-file", suite.dir / "admin.password"]
-        for name in ("store-service", "admin-service", "spam-service", "delivery-queue", "smtp-gateway", "imap-gateway",
-                     "pop3-gateway"):
-            flags = password if name == "admin-service" else []
-            for service, roles in self.address.items():
-                if full[service] == name:
-                    flags = flags + [word for role, address in roles.items() for word in ("--listen", f"{address}={role}")]
-                elif name in roles:
-                    flags = flags + [f"--{service}", roles[name]]
-            gateway = name.endswith("gateway")
-            process = stack.enter_context(Process(suite, name, *flags, base=self.base if gateway else None))
-            self.processes[name] = process
+        for name in PROCESSES:
+            flags = ["--run", suite.dir / f"run-{name}"]
+            for word, callers in self.CALLERS.items():
+                if name in callers and self.NAMES[word] != name:
+                    flags += [f"--{word}", f"unix:{suite.dir}/run-{self.NAMES[word]}/{word}.{name}.sock"]
+            if name == "admin-service":
+                flags += ["--password-file", suite.dir / "admin.password", "--listen", self.admin_address]
+            process = Process(suite, name, *flags, base=base if name.endswith("gateway") else None)
+            self.processes[name] = stack.enter_context(process)
 
     def wait_ready(self):
         for process in self.processes.values():

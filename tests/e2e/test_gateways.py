@@ -199,11 +199,8 @@ class SevenPrograms(unittest.TestCase):
             suite = Suite()
             stack.callback(lambda: run("rm", "-rf", suite.dir))
             alone = Alone(suite, stack).wait_ready()
-            password = wait_for(lambda: (suite.dir / "admin.password").exists()
-                                and (suite.dir / "admin.password").read_text().strip(), "the password is there")
-            posthorn = [suite.bin / "posthorn", "--admin", alone.address["admin"]["cli"], "--user", "admin",
+            posthorn = [suite.bin / "posthorn", "--admin", alone.admin_address, "--user", "admin",
                         "--password-file", suite.dir / "admin.password"]
-            self.assertTrue(password)
             run(*posthorn, "add", "domain", "here.test")
             run(*posthorn, "add", "account", "alice@here.test", "password=secret")
             with smtplib.SMTP("127.0.0.1", alone.processes["smtp-gateway"].port("smtp"), timeout=TIMEOUT) as smtp:
