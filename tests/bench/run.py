@@ -13,7 +13,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench import micro, peers  # noqa: E402
+from tests.bench import micro, peers, sampling  # noqa: E402
 from tests.bench.measure import MEASUREMENTS, Bench  # noqa: E402
 from tests.bench.posthorn import Posthorn  # noqa: E402
 from tests.bench.report import Report, machine  # noqa: E402
@@ -29,6 +29,7 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="one pair, a tenth of the messages")
     parser.add_argument("--pairs", type=int, help="interleaved pairs (default 5)")
     parser.add_argument("--no-peers", action="store_true", help="Posthorn alone")
+    parser.add_argument("--profile", action="store_true", help="perf samples of Posthorn's processes; nothing else")
     parser.add_argument("--no-micro", action="store_true", help="without the parts alone")
     return parser.parse_args()
 
@@ -63,6 +64,10 @@ def main():
         options.no_peers = True
     report = Report(ROOT)
     print(machine())
+    if options.profile:
+        with Posthorn() as server:
+            sampling.profile(Bench(report, [server], 1, options.quick))
+        return 0
     try:
         for group in GROUPS:
             if names := [name for name in group if only in (None, name)]:
