@@ -24,6 +24,7 @@ constexpr int64_t kLongestBackoff = 10000;
 constexpr int64_t kStable = 30000;
 constexpr int64_t kProbeLimit = 1500;
 constexpr size_t kLongestLine = 16384;
+constexpr int kPipeSize = 1 << 20;
 
 // In the child between fork and exec: nothing that allocates.
 [[noreturn]] void Become(const char* program, char* const* argv, int log, pid_t parent) {
@@ -77,6 +78,9 @@ bool Child::Start() {
   if (log_fd_ >= 0) close(log_fd_);
   log_fd_ = pipe_fds[0];
   fcntl(log_fd_, F_SETFL, O_NONBLOCK);
+  // Room for what a busy gateway says while the supervisor gathers lines; a full pipe would stop
+  // it.
+  fcntl(log_fd_, F_SETPIPE_SZ, kPipeSize);
   pid_ = pid;
   started_at_ = NowMillis();
   return true;
@@ -99,28 +103,32 @@ void Child::Kill(int signal) {
   if (pid_ > 0) kill(pid_, signal);
 }
 
-void Child::ReadLog(const std::function<void(const std::string&)>& line) {
-  char buffer[16384];
+void Child::ReadLog(const std::function<void(const std::string&)>& lines) {
+  char buffer[65536];
   ssize_t size = 0;
+  std::string told;  // all that is there, passed on at once: a write for each line would cost more
+  const std::string own = base::StrCat(" ", name_, " ");
+  // Log lines name their process: "time level process event …". Others (a sanitizer, libstdc++) do
+  // not.
+  const auto tell = [&](std::string_view text) {
+    if (!told.empty()) told.push_back('\n');
+    if (text.find(own) == std::string_view::npos) base::StrAppend(told, name_, ": ");
+    told.append(text);
+  };
   while ((size = read(log_fd_, buffer, sizeof(buffer))) > 0) {
     partial_.append(buffer, static_cast<size_t>(size));
     size_t begin = 0;
     for (size_t end = partial_.find('\n'); end != std::string::npos;
          end = partial_.find('\n', begin)) {
-      const std::string text = partial_.substr(begin, end - begin);
-      // Log lines name their process: "time level process event …". Others (a sanitizer, libstdc++)
-      // do not.
-      line(text.find(base::StrCat(" ", name_, " ")) != std::string::npos
-               ? text
-               : base::StrCat(name_, ": ", text));
+      tell(std::string_view(partial_).substr(begin, end - begin));
       begin = end + 1;
     }
     partial_.erase(0, begin);
-    if (partial_.size() > kLongestLine)
-      line(base::StrCat(name_, ": ", std::exchange(partial_, {})));
+    if (partial_.size() > kLongestLine) tell(std::exchange(partial_, {}));
   }
+  if (size == 0 && !partial_.empty()) tell(std::exchange(partial_, {}));
+  if (!told.empty()) lines(told);
   if (size == 0) {
-    if (!partial_.empty()) line(base::StrCat(name_, ": ", std::exchange(partial_, {})));
     close(log_fd_);
     log_fd_ = -1;
   }

@@ -34,9 +34,9 @@ class Child {
 
   // The pipe of its standard output and error; -1: none.
   int log_fd() const { return log_fd_; }
-  // Reads what is there and hands whole lines to `line`, marked with the name when they are not log
-  // lines.
-  void ReadLog(const std::function<void(const std::string&)>& line);
+  // Reads what is there and hands it to `lines` as one text of whole lines, without the last line
+  // break; those that are not log lines are marked with the name.
+  void ReadLog(const std::function<void(const std::string&)>& lines);
 
   // Asks /readyz without waiting; call it now and then until ready().
   void Probe();

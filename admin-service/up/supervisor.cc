@@ -22,6 +22,7 @@ namespace {
 constexpr int64_t kStopLimit = 30000;
 constexpr int64_t kStartLimit = 60000;
 constexpr int kTurn = 20;       // while something starts
+constexpr int kGather = 10;     // before log lines are read
 constexpr int kIdleTurn = 500;  // else only signals and logs matter, and those wake us
 
 }  // namespace
@@ -131,7 +132,9 @@ void Supervisor::Wait(int milliseconds) {
     if (member.child->pid() > 0 && !member.child->ready())
       milliseconds = std::min(milliseconds, kTurn);
   }
-  poll(fds.data(), fds.size(), milliseconds);
+  const int events = poll(fds.data(), fds.size(), milliseconds);
+  // Under load lines come by the thousand: one turn for all of the next milliseconds.
+  if (events > 0 && fds[0].revents == 0 && started_ && !stopping_) poll(fds.data(), 1, kGather);
   HandleSignals();
   ReadLogs();
   ReapChildren();
