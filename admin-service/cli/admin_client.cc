@@ -56,13 +56,7 @@ absl::StatusOr<std::string> Authorization(const Arguments& arguments, bool local
   const bool logs_in = !arguments.words.empty() && arguments.words.front() == "login";
   if (logs_in || (local && !arguments.Has("--user"))) return std::string();
   const std::string user = arguments.Has("--user") ? arguments.Value("--user") : "admin";
-  std::string password = Environment("POSTHORN_PASSWORD");
-  if (arguments.Has("--password-file")) {
-    ASSIGN_OR_RETURN(password, FirstLine(arguments.Value("--password-file")));
-  }
-  if (password.empty()) {
-    ASSIGN_OR_RETURN(password, AskPassword(base::StrCat("Password of administrator ", user, ": ")));
-  }
+  ASSIGN_OR_RETURN(const std::string password, AdministratorsPassword(arguments, user));
   return "Basic " + base::Base64(base::StrCat(user, ":", password));
 }
 
@@ -72,6 +66,14 @@ std::string Directory(const Arguments& arguments) {
   if (arguments.Has("--dir")) return arguments.Value("--dir");
   const std::string dir = Environment("POSTHORN_DIR");
   return dir.empty() ? up::Options().dir : dir;
+}
+
+absl::StatusOr<std::string> AdministratorsPassword(const Arguments& arguments,
+                                                   const std::string& user) {
+  if (arguments.Has("--password-file")) return FirstLine(arguments.Value("--password-file"));
+  const std::string password = Environment("POSTHORN_PASSWORD");
+  if (!password.empty()) return password;
+  return AskPassword(base::StrCat("Password of administrator ", user, ": "));
 }
 
 AdminClient::AdminClient(std::string target, std::string authorization,

@@ -81,4 +81,8 @@ class AdminClient {
 // Where the files of the suite are: --dir, POSTHORN_DIR, or /var/lib/posthorn.
 std::string Directory(const Arguments& arguments);
 
+// --password-file, POSTHORN_PASSWORD, or what is typed at the prompt.
+absl::StatusOr<std::string> AdministratorsPassword(const Arguments& arguments,
+                                                   const std::string& user);
+
 }  // namespace posthorn::cli

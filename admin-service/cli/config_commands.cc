@@ -5,6 +5,7 @@
 #include "admin-service/cli/commands.h"
 #include "admin-service/cli/prompt.h"
 #include "admin-service/cli/render.h"
+#include "admin-service/up/files.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/config/values.h"
@@ -38,18 +39,22 @@ absl::Status Print(AdminClient& admin, const Call& call,
 }
 
 // "password=-" asks for the value, so that it stands neither in the shell's history nor in the list
-// of processes.
-absl::Status AskForSecrets(const config::Kind& kind, std::vector<std::string>& assignments) {
+// of processes; "chain=@FILE" reads a PEM field's value from a file.
+absl::Status FillIn(const config::Kind& kind, std::vector<std::string>& assignments) {
   for (std::string& text : assignments) {
     const auto assignment = config::ParseAssignment(text);
-    if (!assignment || assignment->value != "-") continue;
+    if (!assignment) continue;
     const auto field = config::FieldOf(kind, assignment->field);
-    if (!field.ok() ||
-        (!config::RulesOf(**field).secret() && !config::RulesOf(**field).write_only()))
-      continue;
-    ASSIGN_OR_RETURN(const std::string value,
-                     AskPassword(base::StrCat("Value of ", assignment->field, ": ")));
-    text = base::StrCat(assignment->field, "=", value);
+    if (!field.ok()) continue;
+    const config::v1::FieldRules& rules = config::RulesOf(**field);
+    if (rules.form() == config::v1::FieldRules::PEM && assignment->value.starts_with('@')) {
+      ASSIGN_OR_RETURN(const std::string value, up::ReadFile(assignment->value.substr(1)));
+      text = base::StrCat(assignment->field, "=", value);
+    } else if (assignment->value == "-" && (rules.secret() || rules.write_only())) {
+      ASSIGN_OR_RETURN(const std::string value,
+                       AskPassword(base::StrCat("Value of ", assignment->field, ": ")));
+      text = base::StrCat(assignment->field, "=", value);
+    }
   }
   return absl::OkStatus();
 }
@@ -72,7 +77,7 @@ absl::Status Put(AdminClient& admin, const Call& call, admin::v1::PutRequest::Mo
                                        call.words.end());
   if (mode == admin::v1::PutRequest::CHANGE && assignments.empty())
     return UsageError("expected field=value");
-  RETURN_IF_ERROR(AskForSecrets(*kind, assignments));
+  RETURN_IF_ERROR(FillIn(*kind, assignments));
   request.mutable_assignments()->Add(assignments.begin(), assignments.end());
   request.set_mode(kind->singleton ? admin::v1::PutRequest::ANY : mode);
   request.set_reason(call.arguments.Value("--reason"));

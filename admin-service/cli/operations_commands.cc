@@ -162,7 +162,7 @@ absl::Status LoginCommand(AdminClient& admin, const Call& call) {
   admin::v1::LoginRequest request;
   request.set_name(call.arguments.Has("--user") ? call.arguments.Value("--user") : "admin");
   ASSIGN_OR_RETURN(const std::string password,
-                   AskPassword(base::StrCat("Password of administrator ", request.name(), ": ")));
+                   AdministratorsPassword(call.arguments, request.name()));
   request.set_password(password);
   ASSIGN_OR_RETURN(const admin::v1::LoginReply reply,
                    admin.Call(rpc::admin::kOperationsLogin, std::move(request)));

@@ -110,6 +110,7 @@ net::Task<Reply> SmtpSession::Deliver(absl::StatusOr<store::v1::PutReply> stored
     if (received.verdict->action() == Verdict::DEFER) no = Reply(451, {4, 7, 1}, text.empty() ? "Try again later" : text);
     if (no) {
       NoteRefusal(*no, "");
+      NoteScore(*received.verdict);
       co_return *std::move(no);
     }
   } else if (!absl::IsFailedPrecondition(verdict.status())) {
@@ -205,13 +206,18 @@ void SmtpSession::NoteAccepted(const Received& received) const {
   event.set_header_message_id(received.stored.header_message_id());
   if (peer_.identity) event.set_text(base::StrCat("login ", peer_.identity->address));
   around_.backend.Record(std::move(event));
-  if (!received.verdict || received.verdict->tests().empty()) return;
+  if (received.verdict) NoteScore(*received.verdict);
+}
+
+// Of refused mail as well: "why was my message refused" is what an operator asks the trace.
+void SmtpSession::NoteScore(const Verdict& verdict) const {
+  if (verdict.tests().empty()) return;
   Event scored;
   scored.set_message_id(std::string(transaction_->id.bytes()));
   scored.set_step(Event::SCORED);
   scored.set_outcome(Event::OK);
-  scored.set_score(received.verdict->score());
-  scored.set_text(Explain(*received.verdict));
+  scored.set_score(verdict.score());
+  scored.set_text(Explain(verdict));
   around_.backend.Record(std::move(scored));
 }
 

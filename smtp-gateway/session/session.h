@@ -100,6 +100,7 @@ class SmtpSession : public std::enable_shared_from_this<SmtpSession> {
   spam::v1::Envelope MakeEnvelope() const;
   void NoteRefusal(const mail::Reply& reply, std::string_view recipient) const;
   void NoteAccepted(const Received& received) const;
+  void NoteScore(const common::v1::Verdict& verdict) const;
 
   bool submission() const { return port_->config.protocol() == config::v1::SUBMISSION; }
   bool lmtp() const { return port_->config.protocol() == config::v1::LMTP; }

@@ -38,18 +38,28 @@ def wait_for(condition, what, timeout=TIMEOUT):
     raise AssertionError(f"not within {timeout:g} s: {what}" + (f" (last: {last_error!r})" if last_error else ""))
 
 
+_reserved = []  # sockets that keep this test process's port bases from others
+
+
 def free_port_base():
-    """A base whose ports (see OFFSETS) are all free. Each test process tries its own region first."""
-    start = 13000 + (os.getpid() * 7 + int(time.monotonic() * 10)) % 300 * 100
-    for base in list(range(start, 60000, 1000)) + list(range(13000, start, 1000)):
+    """A base whose ports (see OFFSETS) are all free and stay so.
+
+    Below the ports that the kernel gives to outgoing connections. The base's own port is kept bound until this process
+    ends, so that tests running side by side never choose the same one (no two offsets differ by a multiple of 100)."""
+    first, count = 10000, 217
+    start = os.getpid() * 7 + int(time.monotonic() * 10)
+    for base in (first + (start + step) % count * 100 for step in range(count)):
+        reservation = socket.socket()
         with contextlib.ExitStack() as stack:
             try:
+                reservation.bind(("127.0.0.1", base))
                 for offset in OFFSETS:
                     probe = stack.enter_context(socket.socket())
                     probe.bind(("127.0.0.1", base + offset))
+                _reserved.append(reservation)
                 return base
             except OSError:
-                continue
+                reservation.close()
     raise AssertionError("no free ports")
 
 
