@@ -273,11 +273,27 @@ class Dns:
 
     def __init__(self, zones):
         self.zones = zones
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = 0
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="posthorn-dns-"))
         self.process = None
 
     def __enter__(self):
+        for _ in range(5):  # somebody else may take the port before nsd does
+            self.port = free_port(socket.SOCK_DGRAM)
+            self.write()
+            self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"], stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL)
+            wait_for(lambda: self.process.poll() is not None or self.answers(), "nsd answers")
+            if self.process.poll() is None:
+                return self
+        raise AssertionError("nsd does not start")
+
+    def answers(self):
+        name = next(iter(self.zones))
+        return subprocess.run(["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-p", str(self.port), name, "SOA"],
+                              capture_output=True, text=True).stdout.startswith("ns.")
+
+    def write(self):
         config = [f"server:\n  ip-address: 127.0.0.1@{self.port}\n  username: \"\"\n  zonesdir: \"{self.dir}\"\n"
                   f"  pidfile: \"{self.dir}/nsd.pid\"\n  xfrdfile: \"{self.dir}/xfrd.state\"\n"
                   f"  database: \"\"\n  zonelistfile: \"{self.dir}/zone.list\"\n  server-count: 1\n"
@@ -288,12 +304,6 @@ class Dns:
                 f"ns IN A 127.0.0.1\n{text}\n")
             config.append(f"zone:\n  name: \"{name}\"\n  zonefile: \"{name}.zone\"\n")
         (self.dir / "nsd.conf").write_text("".join(config))
-        self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"], stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
-        name = next(iter(self.zones))
-        wait_for(lambda: subprocess.run(["dig", "+short", "+time=1", "+tries=1", "@127.0.0.1", "-p", str(self.port), name,
-                                         "SOA"], capture_output=True, text=True).stdout.startswith("ns."), "nsd answers")
-        return self
 
     def __exit__(self, *_):
         self.process.terminate()

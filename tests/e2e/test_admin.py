@@ -233,9 +233,9 @@ class Effects(Admin):
     def tearDown(self):
         self.assertEqual({name: self.suite.pid(name) for name in self.pids}, self.pids, "no process was restarted")
 
-    def shown(self, port):
+    def shown(self, port, name=None):
         with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as plain:
-            with unverified().wrap_socket(plain, server_hostname="localhost") as secure:
+            with unverified().wrap_socket(plain, server_hostname=name) as secure:
                 return ssl.DER_cert_to_PEM_cert(secure.getpeercert(True))
 
     def certificate(self, name):
@@ -248,12 +248,7 @@ class Effects(Admin):
         chain, key = self.certificate("new.test")
         before = self.shown(self.suite.port("imaps"))
         self.cli("add", "certificate", "sni", f"chain=@{chain}", f"key=@{key}", "hostnames=new.test")
-
-        def by_name():
-            with socket.create_connection(("127.0.0.1", self.suite.port("imaps")), timeout=TIMEOUT) as plain:
-                with unverified().wrap_socket(plain, server_hostname="new.test") as secure:
-                    return ssl.DER_cert_to_PEM_cert(secure.getpeercert(True)) == chain.read_text()
-        wait_for(by_name, "the certificate for that name")
+        wait_for(lambda: self.shown(self.suite.port("imaps"), "new.test") == chain.read_text(), "the one for that name")
         self.assertEqual(self.shown(self.suite.port("imaps")), before)
         for port in ("imaps", "pop3s", "submissions"):
             self.cli("set", "listener", port, "certificate=sni")
