@@ -283,9 +283,14 @@ class Dns:
             self.write()
             self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"], stdout=subprocess.DEVNULL,
                                             stderr=subprocess.DEVNULL)
-            wait_for(lambda: self.process.poll() is not None or self.answers(), "nsd answers")
+            try:
+                wait_for(lambda: self.process.poll() is not None or self.answers(), "nsd answers")
+            except AssertionError:
+                self.__exit__()
+                raise
             if self.process.poll() is None:
                 return self
+        shutil.rmtree(self.dir)
         raise AssertionError("nsd does not start")
 
     def answers(self):
