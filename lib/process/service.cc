@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "absl/synchronization/mutex.h"
 #include "lib/base/strings.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
@@ -45,14 +46,18 @@ rpc::Server::Options ServerOptions(const Flags& flags, const Service::Options& o
   return out;
 }
 
-// Left alone, glibc learns from the first freed block of 19 MiB (an Argon2 hash) to keep such blocks
-// for ever, in every thread that hashes. And what a busy loop frees and takes again is not worth a
-// system call each time.
+// Left alone, glibc learns from the first freed block of 19 MiB (an Argon2 hash) to keep such
+// blocks for ever, in every thread that hashes. And what a busy loop frees and takes again is not
+// worth a system call each time.
 void SetUpHeap() {
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   mallopt(M_TRIM_THRESHOLD, 4 << 20);
   mallopt(M_TOP_PAD, 256 << 10);
 }
+
+// Debian builds Abseil, whose mutexes gRPC uses, with deadlock detection: a graph of all mutexes,
+// behind one lock, kept at each of them.
+void SetUpMutexes() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
 
 class ServiceImpl : public Service {
  public:
@@ -131,6 +136,7 @@ std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options)
     std::exit(0);
   }
   SetUpHeap();
+  SetUpMutexes();
   observe::SetUpLog(options.process, ParseLevel(parsed->log_level));
   // Gateways keep the right to bind ports below 1024, for listeners that are added later.
   const bool gateway = options.process.ends_with("-gateway");

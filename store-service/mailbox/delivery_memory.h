@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <functional>
+#include <string_view>
+#include <unordered_map>
 
 #include "store-service/database/rows.h"
 
@@ -38,9 +40,17 @@ class DeliveryMemory {
   void Forget(const DeliveryKey& key) { rows_.erase(key); }
 
  private:
+  struct Hash {
+    // Message ids are random; a message's copies for many accounts must not meet in one bucket.
+    size_t operator()(const DeliveryKey& key) const {
+      const size_t id = std::hash<std::string_view>()(key.message_id.bytes());
+      return id ^ (key.account * 0x9e3779b97f4a7c15U + key.copy);
+    }
+  };
+
   int64_t complete_since_ms_;
   const size_t most_;
-  std::map<DeliveryKey, DeliveryRow> rows_;
+  std::unordered_map<DeliveryKey, DeliveryRow, Hash> rows_;
   std::deque<DeliveryKey> order_;
 };
 

@@ -191,7 +191,10 @@ def big(bench):
             other.wait("ready")
             result, seconds = load(server, "command", *options, *commands)
         bench.report.add("big", server.name, select_ms_warm=result["select_ms"])
-        count = result["commands"][0]["lines"] - 1
+        count = messages
+        for command in result["commands"]:
+            if command["lines"] != count + 1:  # one line a message and the tagged one
+                raise RuntimeError(f"{server.name}: {command['lines']} lines for {count} messages")
         for metric, command in zip(COMMANDS, result["commands"]):
             bench.report.add("big", server.name, **{metric: count * 1000 / command["ms"]})
         bench.report.add_profile("big", server.name, seconds, 3 * count)
