@@ -58,7 +58,7 @@ void IncomingCalls::RequestNext() {
 
 std::string IncomingCalls::RoleOf(const std::string& peer) const {
   constexpr std::string_view kDescriptor = "fd:";
-  if (!peer.starts_with(kDescriptor)) return tcp_role_;
+  if (!peer.starts_with(kDescriptor)) return {};
   const auto fd = base::ParseInt<int>(std::string_view(peer).substr(kDescriptor.size()));
   for (const RoleRange& range : roles_) {
     if (fd && *fd >= range.first && *fd < range.end) return range.role;

@@ -20,11 +20,10 @@ class IncomingCalls : public std::enable_shared_from_this<IncomingCalls> {
 
   // To be registered with the builder.
   grpc::AsyncGenericService& service() { return service_; }
-  // Callers on descriptors [first, first + count) have this role; all others the TCP role.
+  // Callers on descriptors [first, first + count) have this role; all others none.
   void AddRole(int first, int count, std::string role) {
     roles_.push_back({first, first + count, std::move(role)});
   }
-  void SetTcpRole(std::string role) { tcp_role_ = std::move(role); }
   void Begin(std::shared_ptr<grpc::Server> grpc_server);
   // Ends everything that is open; from here on nothing touches gRPC.
   void Close(const absl::Status& status);
@@ -45,7 +44,6 @@ class IncomingCalls : public std::enable_shared_from_this<IncomingCalls> {
   std::shared_ptr<grpc::Server> grpc_server_;  // until Close
   grpc::ServerCompletionQueue& queue_;
   std::vector<RoleRange> roles_;
-  std::string tcp_role_;
   std::vector<std::weak_ptr<Slot>> open_;
 };
 

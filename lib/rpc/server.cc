@@ -12,12 +12,16 @@
 #include "lib/rpc/health.h"
 #include "lib/rpc/incoming.h"
 #include "lib/rpc/reflection.h"
-#include "lib/rpc/unix_listener.h"
+#include "lib/rpc/role_listener.h"
 
 namespace posthorn::rpc {
 namespace {
 
 constexpr std::string_view kUnix = "unix:";
+
+bool GrpcBinds(const Server::Options::Address& address) {
+  return address.role.empty() && !address.listen.starts_with(kUnix);
+}
 
 void Configure(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kLargestMessage);
@@ -75,8 +79,8 @@ class ServerImpl : public Server {
     const absl::Status status = state_->methods.Add(std::move(method), options_.process);
     if (!status.ok() && registration_.ok()) registration_ = status;
   }
-  absl::Status AddTcp(grpc::ServerBuilder& builder);
-  absl::Status BindUnix();
+  void AddPorts(grpc::ServerBuilder& builder);
+  absl::Status BindRoles();
   // Runs `work` on the loop and waits for it; here when the loop does not run.
   void OnLoop(const std::function<void()>& work);
   void Drain(std::chrono::milliseconds grace);
@@ -89,36 +93,29 @@ class ServerImpl : public Server {
   std::vector<int> ports_;
   std::shared_ptr<Health> health_;
   std::shared_ptr<IncomingCalls> incoming_;
-  std::vector<std::unique_ptr<UnixListener>> listeners_;
+  std::vector<std::unique_ptr<RoleListener>> listeners_;
   std::shared_ptr<grpc::Server> server_;
 };
 
-absl::Status ServerImpl::AddTcp(grpc::ServerBuilder& builder) {
-  std::string tcp_role;
-  bool first = true;
+// gRPC does not say on which of its ports a call came in: it binds only those whose callers have no
+// role. The place for TLS with client certificates, whose names then are the roles.
+void ServerImpl::AddPorts(grpc::ServerBuilder& builder) {
   for (size_t i = 0; i < options_.addresses.size(); ++i) {
-    const Options::Address& address = options_.addresses[i];
-    if (address.listen.starts_with(kUnix)) continue;
-    // gRPC does not say on which port a call came in.
-    if (!first && address.role != tcp_role) {
-      return base::Invalid("all TCP addresses of a server have one role");
-    }
-    first = false;
-    tcp_role = address.role;
-    // The place for TLS with client certificates, whose names then are the roles.
-    builder.AddListeningPort(address.listen, grpc::InsecureServerCredentials(), &ports_[i]);
+    if (GrpcBinds(options_.addresses[i]))
+      builder.AddListeningPort(options_.addresses[i].listen, grpc::InsecureServerCredentials(),
+                               &ports_[i]);
   }
-  incoming_->SetTcpRole(tcp_role);
-  return absl::OkStatus();
 }
 
-absl::Status ServerImpl::BindUnix() {
+absl::Status ServerImpl::BindRoles() {
   for (size_t i = 0; i < options_.addresses.size(); ++i) {
     const Options::Address& address = options_.addresses[i];
-    if (!address.listen.starts_with(kUnix)) continue;
+    if (GrpcBinds(address)) continue;
     const int first = FirstDescriptor(i, options_.addresses.size());
-    auto listener =
-        UnixListener::Bind(loop_, address.listen.substr(kUnix.size()), address.mode, first);
+    auto listener = address.listen.starts_with(kUnix)
+                        ? RoleListener::Bind(loop_, address.listen.substr(kUnix.size()),
+                                             address.mode, first)
+                        : RoleListener::BindTcp(loop_, address.listen, first, ports_[i]);
     if (!listener.ok()) return listener.status();
     incoming_->AddRole(first, kDescriptorsOfAListener, address.role);
     listeners_.push_back(*std::move(listener));
@@ -137,8 +134,8 @@ absl::Status ServerImpl::Start() {
   incoming_ = std::make_shared<IncomingCalls>(state_, completions_->queue());
   Configure(*builder);
   builder->RegisterAsyncGenericService(&incoming_->service());
-  if (absl::Status status = AddTcp(*builder); !status.ok()) return status;
-  if (absl::Status status = BindUnix(); !status.ok()) {
+  AddPorts(*builder);
+  if (absl::Status status = BindRoles(); !status.ok()) {
     listeners_.clear();
     return status;
   }

@@ -40,7 +40,8 @@ class ServerCall {
 class Server {
  public:
   struct Options {
-    // "unix:/path" or "host:port". A unix socket may carry a role: callers there are who the file mode lets in.
+    // "unix:/path" or "host:port". Either may carry a role: callers are whom the file's mode, or the network,
+    // lets in.
     struct Address {
       std::string listen;
       std::string role;        // CallContext.role of its callers

@@ -46,7 +46,9 @@ TEST_F(ServerTest, TheSocketSaysWhoCalls) {
     Server::Options options;
     options.addresses = {{"unix:" + Path("gateway"), "gateway", 0600},
                          {"unix:" + Path("queue"), "queue", 0660},
-                         {"127.0.0.1:0", "cli"}};
+                         {"127.0.0.1:0", "cli"},
+                         {"127.0.0.1:0", "queue"},
+                         {"127.0.0.1:0", ""}};
     server = Server::Create(loop(), options);
     server->Handle<Event, Event>(kEcho, {"gateway", "cli"}, &Echo);
     EXPECT_EQ(server->Start(), absl::OkStatus());
@@ -57,7 +59,11 @@ TEST_F(ServerTest, TheSocketSaysWhoCalls) {
   auto gateway = ClientOf("unix:" + Path("gateway"));
   auto queue = ClientOf("unix:" + Path("queue"));
   auto cli = ClientOf(base::StrCat("127.0.0.1:", server->port(2)));
+  auto far_queue = ClientOf(base::StrCat("127.0.0.1:", server->port(3)));
+  auto nobody = ClientOf(base::StrCat("127.0.0.1:", server->port(4)));
   for (const char* stream : {"", "s"}) {
+    Run(ExpectCode(*far_queue, stream, absl::StatusCode::kPermissionDenied, "queue"));
+    Run(ExpectCode(*nobody, stream, absl::StatusCode::kPermissionDenied, ""));
     Run(ExpectCode(*gateway, stream, absl::StatusCode::kOk, "gateway"));
     Run(ExpectCode(*queue, stream, absl::StatusCode::kPermissionDenied, "queue"));
     Run(ExpectCode(*cli, stream, absl::StatusCode::kOk, "cli"));
@@ -97,6 +103,17 @@ TEST_F(ServerTest, AnAddressInUseIsAnError) {
     options.addresses = {{target()}};
     const auto second = Server::Create(loop(), options);
     const absl::Status status = second->Start();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_NE(base::Message(status).find(target()), std::string_view::npos);
+  });
+}
+
+TEST_F(ServerTest, AnAddressWithARoleInUseIsAnError) {
+  StartServer(false, {}, "gateway");
+  OnLoop([this] {
+    Server::Options options;
+    options.addresses = {{target(), "queue"}};
+    const absl::Status status = Server::Create(loop(), options)->Start();
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
     EXPECT_NE(base::Message(status).find(target()), std::string_view::npos);
   });

@@ -74,24 +74,32 @@ def second_gateways(stack, suite):
 
 
 class Alone:
-    """All seven, each started by itself and told the others' addresses; no `posthorn up`, no common folder of sockets."""
+    """All seven, each started by itself and told the others' TCP addresses; no `posthorn up`, no sockets.
 
-    CALLERS = {"store": set(PROCESSES), "admin": set(PROCESSES), "spam": {"smtp-gateway"},
+    One port for each caller's role, as the sockets of one machine: what a process may ask is decided by where it asks."""
+
+    CALLERS = {"store": set(PROCESSES), "admin": set(PROCESSES) | {"cli"}, "spam": {"smtp-gateway"},
                "queue": {"smtp-gateway", "pop3-gateway", "admin-service"}}
     NAMES = {"store": "store-service", "admin": "admin-service", "queue": "delivery-queue", "spam": "spam-service"}
 
     def __init__(self, suite, stack):
         """`suite` is not started: it lends its folder and programs."""
         base = free_port_base()
-        self.admin_address = f"127.0.0.1:{free_port()}"
+        # Below the gateways' ports of the same reserved base, so that nobody takes them before they are bound.
+        ports = iter(port for port in range(base + 1, base + 100) if port - base not in (25, 80))
+        self.addresses = {word: {role: f"127.0.0.1:{next(ports)}" for role in sorted(callers - {self.NAMES[word]})}
+                          for word, callers in self.CALLERS.items()}
         self.processes = {}
         for name in PROCESSES:
-            flags = ["--run", suite.dir / f"run-{name}"]
-            for word, callers in self.CALLERS.items():
-                if name in callers and self.NAMES[word] != name:
-                    flags += [f"--{word}", f"unix:{suite.dir}/run-{self.NAMES[word]}/{word}.{name}.sock"]
+            flags = []
+            for word, addresses in self.addresses.items():
+                if self.NAMES[word] == name:
+                    for role, address in addresses.items():  # operators come without a role, and log in
+                        flags += ["--listen", address if role == "cli" else f"{address}={role}"]
+                elif name in addresses:
+                    flags += [f"--{word}", addresses[name]]
             if name == "admin-service":
-                flags += ["--password-file", suite.dir / "admin.password", "--listen", self.admin_address]
+                flags += ["--password-file", suite.dir / "admin.password"]
             process = Process(suite, name, *flags, base=base if name.endswith("gateway") else None)
             self.processes[name] = stack.enter_context(process)
 

@@ -199,7 +199,7 @@ class SevenPrograms(unittest.TestCase):
             suite = Suite()
             stack.callback(lambda: run("rm", "-rf", suite.dir))
             alone = Alone(suite, stack).wait_ready()
-            posthorn = [suite.bin / "posthorn", "--admin", alone.admin_address, "--user", "admin",
+            posthorn = [suite.bin / "posthorn", "--admin", alone.addresses["admin"]["cli"], "--user", "admin",
                         "--password-file", suite.dir / "admin.password"]
             run(*posthorn, "add", "domain", "here.test")
             run(*posthorn, "add", "account", "alice@here.test", "password=secret")

@@ -1,8 +1,9 @@
 #pragma once
 
-// A listening unix socket whose file has a mode, and whose accepted connections are recognised by
-// the number of their descriptor: gRPC reports such a connection's peer as "fd:N". Each listener
-// has a range of numbers of its own, so a number never changes its meaning when it is used again.
+// A listening socket whose accepted connections are recognised by the number of their descriptor:
+// gRPC reports such a connection's peer as "fd:N". Each listener has a range of numbers of its own,
+// so a number never changes its meaning when it is used again. A unix socket's file has a mode; a
+// TCP port lets in whoever reaches it.
 
 #include <functional>
 #include <memory>
@@ -16,18 +17,22 @@ class Loop;
 
 namespace posthorn::rpc {
 
-// Connections of one unix socket at a time.
+// Connections of one listener at a time.
 inline constexpr int kDescriptorsOfAListener = 128;
 
-class UnixListener {
+class RoleListener {
  public:
   // Binds `path` and removes a file there that nobody listens on; kUnavailable when somebody does.
   // Accepted descriptors (non-blocking, close-on-exec) lie in [first, first +
   // kDescriptorsOfAListener).
-  static absl::StatusOr<std::unique_ptr<UnixListener>> Bind(net::Loop& loop, std::string path,
+  static absl::StatusOr<std::unique_ptr<RoleListener>> Bind(net::Loop& loop, std::string path,
                                                             uint32_t mode, int first);
+  // `address` is host:port, "[::1]:port" or ":port" for all addresses; `port` gets the number that
+  // was bound. Looks names up, blocking.
+  static absl::StatusOr<std::unique_ptr<RoleListener>> BindTcp(net::Loop& loop, std::string address,
+                                                               int first, int& port);
   // Removes the socket's file.
-  virtual ~UnixListener() = default;
+  virtual ~RoleListener() = default;
   // `accepted` owns the descriptor it is given.
   virtual void Listen(std::function<void(int)> accepted) = 0;
 };

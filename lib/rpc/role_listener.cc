@@ -1,6 +1,9 @@
-#include "lib/rpc/unix_listener.h"
+#include "lib/rpc/role_listener.h"
 
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,7 +11,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <asio/local/stream_protocol.hpp>
+#include <asio/basic_socket_acceptor.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -19,7 +23,9 @@
 namespace posthorn::rpc {
 namespace {
 
-using Protocol = asio::local::stream_protocol;
+using Protocol = asio::generic::stream_protocol;
+
+constexpr int kBacklog = 1024;
 
 absl::Status Failed(std::string_view what, const std::string& path) {
   return base::Unavailable(base::StrCat(what, " ", path, ": ", std::strerror(errno)));
@@ -62,16 +68,55 @@ absl::StatusOr<int> BoundSocket(const std::string& path, uint32_t mode) {
   return fd;
 }
 
-class AsioUnixListener : public UnixListener,
-                         public std::enable_shared_from_this<AsioUnixListener> {
+struct FreeAddresses {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+
+absl::StatusOr<int> BoundPort(const std::string& text, int& family, int& port) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return base::Invalid(base::StrCat("not host:port: ", text));
+  std::string host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* list = nullptr;
+  const int failed =
+      getaddrinfo(host.empty() ? nullptr : host.c_str(), text.c_str() + colon + 1, &hints, &list);
+  if (failed != 0) return base::Invalid(base::StrCat(text, ": ", gai_strerror(failed)));
+  const std::unique_ptr<addrinfo, FreeAddresses> found(list);
+  family = found->ai_family;
+  const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return Failed("socket", text);
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  sockaddr_storage bound{};
+  socklen_t length = sizeof(bound);
+  // Only listening says surely that nobody else has the port.
+  if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, kBacklog) != 0 ||
+      getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
+    const absl::Status status = Failed("bind", text);
+    close(fd);
+    return status;
+  }
+  port = ntohs(family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(bound).sin6_port
+                                  : reinterpret_cast<const sockaddr_in&>(bound).sin_port);
+  return fd;
+}
+
+class AsioListener : public RoleListener, public std::enable_shared_from_this<AsioListener> {
  public:
-  AsioUnixListener(net::Loop& loop, std::string path, int fd, int first)
-      : loop_(loop), path_(std::move(path)), first_(first), acceptor_(loop.context()) {
-    acceptor_.assign(Protocol(), fd);
+  AsioListener(net::Loop& loop, std::string name, int family, int fd, int first)
+      : loop_(loop),
+        name_(std::move(name)),
+        family_(family),
+        first_(first),
+        acceptor_(loop.context()) {
+    acceptor_.assign(Protocol(family, 0), fd);
   }
   void Listen(std::function<void(int)> accepted) override {
     accepted_ = std::move(accepted);
-    acceptor_.listen(1024);
+    acceptor_.listen(kBacklog);
     Accept();
   }
   void Close() {
@@ -79,7 +124,7 @@ class AsioUnixListener : public UnixListener,
     retry_.reset();
     std::error_code ignored;
     acceptor_.close(ignored);
-    unlink(path_.c_str());
+    if (family_ == AF_UNIX) unlink(name_.c_str());
   }
 
  private:
@@ -94,49 +139,62 @@ class AsioUnixListener : public UnixListener,
   }
   // Out of descriptors, most likely: better later than in a busy loop.
   void Pause(const std::string& why) {
-    observe::Warning("rpc.accept", {{"socket", path_}, {"error", why}});
+    observe::Warning("rpc.accept", {{"socket", name_}, {"error", why}});
     retry_ = loop_.After(std::chrono::milliseconds(100), [this] { Accept(); });
   }
   void Hand(Protocol::socket socket) {
     const int fd = fcntl(socket.native_handle(), F_DUPFD_CLOEXEC, first_);
     if (fd < 0 || fd >= first_ + kDescriptorsOfAListener) {
       if (fd >= 0) close(fd);
-      observe::Warning("rpc.too_many_connections", {{"socket", path_}});
+      observe::Warning("rpc.too_many_connections", {{"socket", name_}});
       return;
     }
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    const int on = 1;
+    if (family_ != AF_UNIX) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     accepted_(fd);
   }
 
   net::Loop& loop_;
-  const std::string path_;
+  const std::string name_;
+  const int family_;
   const int first_;
-  Protocol::acceptor acceptor_;
+  asio::basic_socket_acceptor<Protocol> acceptor_;
   std::function<void(int)> accepted_;
   std::unique_ptr<net::Loop::Timer> retry_;
 };
 
 // The acceptor's pending operation may outlive the handle.
-class Handle : public UnixListener {
+class Handle : public RoleListener {
  public:
-  explicit Handle(std::shared_ptr<AsioUnixListener> listener) : listener_(std::move(listener)) {}
+  explicit Handle(std::shared_ptr<AsioListener> listener) : listener_(std::move(listener)) {}
   ~Handle() override { listener_->Close(); }
   void Listen(std::function<void(int)> accepted) override {
     listener_->Listen(std::move(accepted));
   }
 
  private:
-  std::shared_ptr<AsioUnixListener> listener_;
+  std::shared_ptr<AsioListener> listener_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<UnixListener>> UnixListener::Bind(net::Loop& loop, std::string path,
+absl::StatusOr<std::unique_ptr<RoleListener>> RoleListener::Bind(net::Loop& loop, std::string path,
                                                                  uint32_t mode, int first) {
   const absl::StatusOr<int> fd = BoundSocket(path, mode);
   if (!fd.ok()) return fd.status();
-  return std::unique_ptr<UnixListener>(std::make_unique<Handle>(
-      std::make_shared<AsioUnixListener>(loop, std::move(path), *fd, first)));
+  return std::unique_ptr<RoleListener>(std::make_unique<Handle>(
+      std::make_shared<AsioListener>(loop, std::move(path), AF_UNIX, *fd, first)));
+}
+
+absl::StatusOr<std::unique_ptr<RoleListener>> RoleListener::BindTcp(net::Loop& loop,
+                                                                    std::string address, int first,
+                                                                    int& port) {
+  int family = AF_UNSPEC;
+  const absl::StatusOr<int> fd = BoundPort(address, family, port);
+  if (!fd.ok()) return fd.status();
+  return std::unique_ptr<RoleListener>(std::make_unique<Handle>(
+      std::make_shared<AsioListener>(loop, std::move(address), family, *fd, first)));
 }
 
 int FirstDescriptor(size_t index, size_t count) {
