@@ -18,7 +18,11 @@ def micro(bench):
         program = next(iter(build.rglob(name)), None)
         if program is None or not pathlib.Path(program).is_file():
             raise RuntimeError(f"{name} was built but is not in {build}")
-        result = subprocess.run([program], capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=build)
+        try:
+            result = subprocess.run([program], capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=build)
+        except subprocess.TimeoutExpired:
+            print(f"\n{name}: stopped after {LIMIT_SECONDS} s")
+            continue
         bench.report.texts[name] = (result.stdout + result.stderr).splitlines()
         print(f"\n{name}" + (f" (status {result.returncode})" if result.returncode else ""))
         print("\n".join("  " + line for line in bench.report.texts[name]), flush=True)
