@@ -96,7 +96,10 @@ absl::Status SegmentSet::Adopt(const std::vector<std::string>& names) {
       RETURN_IF_ERROR(system_.Unlink(path));
     }
   }
-  return changed ? SaveTable() : absl::OkStatus();
+  if (!changed) return absl::OkStatus();
+  // Who made the file may have been killed before its name was durable.
+  RETURN_IF_ERROR(system_.SyncDirectory(segments_directory_, "segment.adopted.dir"));
+  return SaveTable();
 }
 
 absl::Status SegmentSet::SaveTable() {

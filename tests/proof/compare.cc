@@ -179,14 +179,8 @@ net::Task<absl::Status> GoesOn(Machine& machine) {
   CO_RETURN_IF_ERROR(co_await machine.Commit("Account", "last@last.test",
                                              config::v1::Account().SerializeAsString()));
   const base::AccountId account = machine.AccountOf("last@last.test");
-  queue::v1::Entry entry;
   constexpr uint64_t kNumber = 1'000'000;
-  CO_ASSIGN_OR_RETURN(*entry.mutable_blob(), co_await machine.Put(BodyOf(kNumber)));
-  entry.set_message_id(std::string(base::MessageId::New().bytes()));
-  entry.set_prefix(PrefixOf(kNumber));
-  entry.set_received_ms(base::WallMillis());
-  entry.add_recipients()->set_address("last@last.test");
-  CO_RETURN_IF_ERROR(co_await machine.Accept(std::move(entry)));
+  CO_RETURN_IF_ERROR(co_await Send(machine, "last@last.test", kNumber));
   CO_RETURN_IF_ERROR(co_await machine.Drain());
   Expected last;
   last.accounts[account].arrives.insert(kNumber);
@@ -207,6 +201,28 @@ net::Task<absl::Status> Check(Machine& machine, const Expected& expected) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::map<base::AccountId, Mailboxes>> ReadMailboxes(
+    Machine& machine, const std::set<base::AccountId>& accounts) {
+  Reader reader(machine);
+  std::map<base::AccountId, Mailboxes> all;
+  ASSIGN_OR_RETURN(const auto snapshot, machine.database().OpenSnapshot());
+  for (const base::AccountId account : accounts) {
+    ASSIGN_OR_RETURN(const AccountImage image, snapshot->LoadAccount(account));
+    ASSIGN_OR_RETURN(all[account], reader.ReadAccount(*snapshot, image));
+  }
+  return all;
+}
+
+net::Task<absl::Status> Send(Machine& machine, std::string address, uint64_t number) {
+  queue::v1::Entry entry;
+  CO_ASSIGN_OR_RETURN(*entry.mutable_blob(), co_await machine.Put(BodyOf(number)));
+  entry.set_message_id(std::string(base::MessageId::New().bytes()));
+  entry.set_prefix(PrefixOf(number));
+  entry.set_received_ms(base::WallMillis());
+  entry.add_recipients()->set_address(std::move(address));
+  co_return co_await machine.Accept(std::move(entry));
+}
 
 std::string WrongWith(Machine& machine, const Expected& expected) {
   const absl::Status status = testing::RunTask(machine.loop(), Check(machine, expected));

@@ -1,11 +1,21 @@
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "tests/proof/ledger.h"
 #include "tests/proof/machine.h"
 
 namespace posthorn::proof {
+
+// What the accounts hold now, every byte of it read. kInternal: something is damaged.
+absl::StatusOr<std::map<base::AccountId, Mailboxes>> ReadMailboxes(
+    Machine& machine, const std::set<base::AccountId>& accounts);
+
+// Message `number` for one address, as smtp-gateway sends it; returns when it was accepted.
+net::Task<absl::Status> Send(Machine& machine, std::string address, uint64_t number);
 
 // Lets the queue come to rest, then looks at everything: mailboxes, bytes, counters, the queue, the
 // directory. Empty when all that was promised is there, once, and nothing else; else the first

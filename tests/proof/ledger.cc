@@ -37,6 +37,19 @@ void Apply(const Effect& effect, Expected::Account& account) {
 
 namespace {
 
+// Whatever was under way or on its way has arrived, or has not yet.
+void Looked(const Effect& effect, Expected::Account& account) {
+  const Mailboxes before = std::move(account.placed);
+  account.placed.clear();
+  account.under_way = nullptr;
+  for (const auto& [place, message] : effect.set) {
+    account.placed[place] = message;
+    if (place.first != "INBOX" || before.contains(place)) continue;
+    account.arrives.erase(message.number);
+    account.may_arrive.erase(message.number);
+  }
+}
+
 void Add(const Fact& fact, Expected& expected) {
   switch (fact.kind) {
     case Fact::Kind::kOffered:
@@ -68,6 +81,9 @@ void Add(const Fact& fact, Expected& expected) {
       }
       return;
     }
+    case Fact::Kind::kLooked:
+      Looked(*fact.effect, expected.accounts[fact.accounts.at(0)]);
+      return;
     case Fact::Kind::kAccount:
       expected.addresses.insert(fact.name);
       return;

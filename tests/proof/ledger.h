@@ -42,6 +42,7 @@ struct Fact {
     kAnswered,  // OK
     kSeen,      // a client saw what was delivered
     kAccount,   // `name` was added to the directory
+    kLooked,    // after a restart a client saw all of an account: so it is from now on
     kJournal,   // the store's collector was told of the journal `name`
   };
   Kind kind = Kind::kOffered;
@@ -62,7 +63,8 @@ std::string PrefixOf(uint64_t number);
 // Facts in the order they became true, each marked in a recording.
 class Ledger {
  public:
-  explicit Ledger(file::Recorder& recorder) : recorder_(recorder) {}
+  explicit Ledger(file::Recorder& recorder, std::vector<Fact> facts = {})
+      : recorder_(recorder), facts_(std::move(facts)) {}
   void Say(Fact fact) {
     facts_.push_back(std::move(fact));
     recorder_.Mark(std::to_string(facts_.size() - 1));

@@ -17,7 +17,9 @@
 #include "lib/base/strings.h"
 #include "lib/file/recorder.h"
 #include "lib/file/replay.h"
+#include "lib/testing/run_task.h"
 #include "tests/proof/compare.h"
+#include "tests/proof/repeat.h"
 #include "tests/proof/workload.h"
 
 namespace posthorn::proof {
@@ -125,6 +127,90 @@ TEST_F(PowerLossTest, EverythingAnsweredIsThereOnceAfterAnyPrefix) {
   }
   std::printf("%zu operations, %zu facts, %llu power losses\n", recording.log.size(),
               recording.facts.size(), static_cast<unsigned long long>(replays_ - left));
+}
+
+// Every client looks at its whole account.
+void LookAtAll(Machine& machine, const std::vector<Fact>& facts, Ledger& ledger) {
+  std::set<base::AccountId> accounts;
+  for (const Fact& fact : facts) accounts.insert(fact.accounts.begin(), fact.accounts.end());
+  const auto all = ReadMailboxes(machine, accounts);
+  ASSERT_TRUE(all.ok()) << all.status();
+  for (const auto& [account, mailboxes] : *all) {
+    auto effect = std::make_shared<Effect>();
+    effect->set.assign(mailboxes.begin(), mailboxes.end());
+    ledger.Say({.kind = Fact::Kind::kLooked, .accounts = {account}, .effect = effect});
+  }
+}
+
+void AcceptOneMore(Machine& machine, Ledger& ledger) {
+  const base::AccountId account = machine.AccountOf(AddressOf(0));
+  if (account == 0) return;  // killed before there was any
+  Fact fact{.number = 2'000'000, .accounts = {account}};
+  ledger.Say(fact);
+  const absl::Status sent =
+      testing::RunTask(machine.loop(), Send(machine, AddressOf(0), fact.number));
+  ASSERT_TRUE(sent.ok()) << sent;
+  fact.kind = Fact::Kind::kAccepted;
+  ledger.Say(fact);
+}
+
+// All processes are killed after `count` operations of `recording`, and start again: what the
+// kernel kept is there, though it may not be on the disk yet. One more message comes, and the queue
+// comes to rest.
+Recording Killed(const Recording& recording, uint64_t count) {
+  const Folder folder;
+  file::Recorder recorder(file::Real(), folder.path);
+  const absl::Status repeated = Repeat(recording.log, count, recorder, folder.path);
+  EXPECT_TRUE(repeated.ok()) << repeated;
+  EXPECT_TRUE(Machine::RegisterVfs(recorder, "killed").ok());
+  Ledger ledger(recorder, recording.facts);
+  {
+    auto machine = Machine::Start({folder.path, &recorder, "killed"});
+    EXPECT_TRUE(machine.ok()) << machine.status();
+    if (machine.ok()) {
+      LookAtAll(**machine, recording.facts, ledger);
+      AcceptOneMore(**machine, ledger);
+      const absl::Status rests = testing::RunTask((*machine)->loop(), (*machine)->Drain());
+      EXPECT_TRUE(rests.ok()) << rests;
+      LookAtAll(**machine, recording.facts, ledger);
+    }
+  }
+  Machine::UnregisterVfs("killed");
+  return {recorder.Log(), ledger.facts()};
+}
+
+// Most of them where a file has just been made, renamed or written, and not synced yet.
+std::vector<uint64_t> KillMoments(const Recording& recording, uint64_t how_many, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<uint64_t> names;
+  std::vector<uint64_t> others;
+  for (uint64_t i = 0; i < recording.log.size(); ++i) {
+    const Operation::Kind kind = recording.log[i].kind;
+    const bool name = kind == Operation::Kind::kCreate || kind == Operation::Kind::kRename;
+    (name ? names : others).push_back(i + 1);
+  }
+  std::shuffle(names.begin(), names.end(), random);
+  std::shuffle(others.begin(), others.end(), random);
+  names.resize(std::min<uint64_t>(names.size(), how_many * 3 / 4));
+  others.resize(std::min<uint64_t>(others.size(), how_many - names.size()));
+  names.insert(names.end(), others.begin(), others.end());
+  return names;
+}
+
+TEST_F(PowerLossTest, AKillIsFollowedByAPowerLoss) {
+  constexpr uint64_t kLosses = 8;
+  const Recording recording = Record(seed_);
+  std::mt19937_64 random(seed_);
+  for (const uint64_t count : KillMoments(recording, replays_ / kLosses, seed_)) {
+    const Recording killed = Killed(recording, count);
+    for (uint64_t i = 0; i < kLosses; ++i) {
+      const PowerLoss loss = {
+          i == 0 ? killed.log.size() : count + random() % (killed.log.size() - count + 1),
+          i % 3 == 2 ? Unsynced::kMixed : Unsynced::kDropped, random()};
+      ASSERT_EQ(WrongAfter(killed, loss), "")
+          << "killed after " << count << ", power lost " << Describe(killed, loss);
+    }
+  }
 }
 
 // The first power loss of at most `most` that breaks a promise, in words; empty when none does.
