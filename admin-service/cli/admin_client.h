@@ -51,7 +51,11 @@ class AdminClient {
   }
   template <class Q, class R>
   net::Task<void> Finish(rpc::Method<Q, R> method, Q request, absl::StatusOr<R>* result) {
-    *result = co_await client_->Call(method, Limit(limit_), std::move(request));
+    // A file may bring thousands of passwords, 45 ms of hashing each: the user decides how long to
+    // wait.
+    const bool whole_file = method.path == std::string_view("/posthorn.admin.v1.Config/Apply");
+    *result = co_await client_->Call(method, Limit(whole_file ? std::chrono::hours(1) : limit_),
+                                     std::move(request));
     loop_.Stop();
   }
   template <class Q, class R>

@@ -10,6 +10,7 @@ namespace {
 constexpr std::chrono::milliseconds kReadLimit{10000};
 // A commit with many passwords hashes each of them.
 constexpr std::chrono::milliseconds kCommitLimit{120000};
+constexpr std::chrono::milliseconds kPerChange{100};  // each may bring a password to hash, 45 ms
 
 class RemoteObjectStore : public ObjectStore {
  public:
@@ -26,9 +27,10 @@ class RemoteObjectStore : public ObjectStore {
     return client_.Call(rpc::store::kObjectsList, Limit(kReadLimit), std::move(request));
   }
   net::Task<absl::StatusOr<uint64_t>> Commit(store::v1::CommitRequest request) override {
+    const std::chrono::milliseconds limit = kCommitLimit + kPerChange * request.changes_size();
     CO_ASSIGN_OR_RETURN(
         const store::v1::CommitReply reply,
-        co_await client_.Call(rpc::store::kObjectsCommit, Limit(kCommitLimit), std::move(request)));
+        co_await client_.Call(rpc::store::kObjectsCommit, Limit(limit), std::move(request)));
     co_return reply.revision();
   }
   net::Task<absl::StatusOr<store::v1::HistoryReply>> History(
