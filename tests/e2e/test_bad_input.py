@@ -4,6 +4,7 @@ import smtplib
 import socket
 import struct
 import threading
+import time
 import unittest
 
 from tests.e2e.clients import Raw, imap_login, inject, is_below, message, raw_imap, unverified, uids, wait_uids
@@ -234,6 +235,39 @@ class Silence(BadInput):
             client.socket.shutdown(socket.SHUT_WR)
             self.assertNotIn(b"250", client.rest())
         self.assertEqual(uids(imap_login(self, self.suite, "bob@here.test"), "INBOX", "SUBJECT", '"cut off"'), [])
+
+    def test_silence_has_a_time_limit(self):
+        self.suite.cli("set", "settings", "smtp_command_timeout=10s", "pop3_idle_timeout=10s")
+        clients = {port: Raw(self.suite.port(port), timeout=60) for port in ("smtp", "submission", "pop3")}
+        drip = Raw(self.suite.port("smtp"), timeout=60)  # one that is never quite silent, and never says a command
+        clients["pop3"].pop()
+        clients["pop3"].pop("USER alice@here.test")
+        clients["pop3"].pop("PASS secret")
+        began = time.monotonic()
+        dripping = threading.Thread(target=self.drip, args=(drip,))
+        dripping.start()
+        for port, farewell in (("smtp", rb"\r\n421 4\.4\.2"), ("submission", rb"\r\n421 4\.4\.2"), ("pop3", rb"^(-ERR[^\n]*\n)?$")):
+            self.assertRegex(clients[port].rest(), farewell)
+            self.assertTrue(8 < time.monotonic() - began < 40, port)
+            clients[port].socket.close()
+        dripping.join(60)
+        self.assertFalse(dripping.is_alive(), "single octets keep a connection for ever")
+        drip.socket.close()
+        self.suite.cli("set", "settings", "smtp_command_timeout=5m", "pop3_idle_timeout=10m")
+
+    @staticmethod
+    def drip(client):
+        try:
+            while True:
+                client.send(b"N")
+                client.socket.settimeout(0.2)
+                try:
+                    if client.socket.recv(4096).startswith(b"421"):
+                        return
+                except TimeoutError:
+                    pass
+        except OSError:
+            pass
 
     def test_resets_in_the_middle(self):
         linger = struct.pack("ii", 1, 0)
