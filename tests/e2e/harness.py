@@ -2,6 +2,7 @@
 
 Everything listens on free loopback ports, lives in one temporary folder, and is stopped by pid.
 """
+import atexit
 import contextlib
 import os
 import pathlib
@@ -39,6 +40,7 @@ def wait_for(condition, what, timeout=TIMEOUT):
 
 
 _reserved = []  # sockets that keep this test process's port bases from others
+atexit.register(lambda: [reservation.close() for reservation in _reserved])
 
 
 def free_port_base():
