@@ -154,7 +154,10 @@ absl::Status WalkBlobs(SegmentSet& segments, const std::function<bool(const Blob
                         CheckRecord(segment->file(), found.offset, found.header)};
       const bool damaged = record.status.code() == absl::StatusCode::kDataLoss;
       if (!record.status.ok() && !damaged) failure = record.status;
-      if (damaged && (segment->doubtful() == 0 || found.offset < segment->doubtful())) {
+      // Of a commit that the power cut short: nobody was answered. Should a row refer to it all the
+      // same, it will miss it.
+      if (damaged && segment->doubtful() != 0 && found.offset >= segment->doubtful()) return true;
+      if (damaged) {
         segments.NoteDamage(segment->number(), found.original_offset,
                             std::string(base::Message(record.status)));
       }

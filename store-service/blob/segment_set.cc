@@ -26,8 +26,9 @@ absl::Status SegmentSet::Load() {
     RETURN_IF_ERROR(system_.SyncDirectory(file::DirectoryOf(directory_), "store.parent.dir"));
   }
   ASSIGN_OR_RETURN(lock_, file::DirectoryLock::Take(directory_));
-  // Made durable by the table's own sync, which comes before the first answer.
   RETURN_IF_ERROR(system_.MakeDirectory(segments_directory_));
+  // Also what an earlier run made or renamed here and was killed before it could sync.
+  RETURN_IF_ERROR(system_.SyncDirectory(directory_, "store.found.dir"));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, system_.List(segments_directory_));
   const std::lock_guard lock(table_mutex_);
   RETURN_IF_ERROR(LoadTable(names));

@@ -228,7 +228,8 @@ TEST_F(PowerLossTest, AKillIsFollowedByAPowerLoss) {
 TEST_F(PowerLossTest, LeavingOutASyncOfARestartBreaksAPromise) {
   if (!file::HasTestHooks()) GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS";
   const Recording recording = Record(seed_);
-  for (const char* name : {"store.data", "segment.recovered", "segment.adopted.dir"}) {
+  for (const char* name :
+       {"store.data", "segment.recovered", "segment.adopted.dir", "store.found.dir"}) {
     const std::string what = FirstWrongAfterKill(recording, 3 * replays_, seed_, name);
     std::printf("without %s: %s\n", name, what.c_str());
     EXPECT_NE(what, "") << "without " << name;
@@ -253,6 +254,7 @@ const std::map<std::string, std::string>& Redundant() {
       {"directory.dir", "mail.dir or store.data follows before anything is answered"},
       {"mail.dir", "store.data follows before anything is answered"},
       {"store.data", "needed after a kill: LeavingOutASyncOfARestart…"},
+      {"store.found.dir", "needed after a kill: LeavingOutASyncOfARestart…"},
       {"segment.recovered", "needed after a kill: LeavingOutASyncOfARestart…"},
       {"directory.journal", "used only while the database is made, before anything is answered"},
       {"mail.journal", "as directory.journal"},
