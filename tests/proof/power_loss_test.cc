@@ -188,10 +188,12 @@ std::vector<uint64_t> KillMoments(const Recording& recording, uint64_t how_many,
     const Operation::Kind kind = recording.log[i].kind;
     const bool name = kind == Operation::Kind::kCreate || kind == Operation::Kind::kRename;
     (name ? names : others).push_back(i + 1);
+    // A segment is of use once its head is written, and safe only once its name is synced.
+    if (name && recording.log[i].path.ends_with(".seg")) names.insert(names.end(), {i + 2, i + 3});
   }
   std::shuffle(names.begin(), names.end(), random);
   std::shuffle(others.begin(), others.end(), random);
-  names.resize(std::min<uint64_t>(names.size(), how_many * 3 / 4));
+  names.resize(std::min<uint64_t>(names.size(), how_many * 7 / 8));
   others.resize(std::min<uint64_t>(others.size(), how_many - names.size()));
   names.insert(names.end(), others.begin(), others.end());
   return names;
@@ -230,7 +232,8 @@ TEST_F(PowerLossTest, LeavingOutASyncOfARestartBreaksAPromise) {
   const Recording recording = Record(seed_);
   for (const char* name :
        {"store.data", "segment.recovered", "segment.adopted.dir", "store.found.dir"}) {
-    const std::string what = FirstWrongAfterKill(recording, 3 * replays_, seed_, name);
+    const std::string what =
+        FirstWrongAfterKill(recording, std::max<uint64_t>(4 * replays_, 640), seed_, name);
     std::printf("without %s: %s\n", name, what.c_str());
     EXPECT_NE(what, "") << "without " << name;
   }
