@@ -62,7 +62,8 @@ net::Task<void> Pop3Session::Run() {
 }
 
 net::Task<bool> Pop3Session::Turn() {
-  const std::chrono::seconds limit = maildrop_ ? std::chrono::seconds(settings_->pop3_idle_timeout()) : kBeforeLogin;
+  const std::chrono::seconds limit =
+      maildrop_ ? std::chrono::seconds(around_.settings()->pop3_idle_timeout()) : kBeforeLogin;
   idle_ = true;
   const absl::StatusOr<std::string_view> line = co_await connection_->ReadLine(kMaxLine, limit);
   idle_ = false;

@@ -78,7 +78,7 @@ net::Task<void> SmtpSession::Run() {
 }
 
 net::Task<bool> SmtpSession::Turn() {
-  const auto limit = std::chrono::seconds(settings_->smtp_command_timeout());
+  const auto limit = std::chrono::seconds(around_.settings()->smtp_command_timeout());
   idle_ = true;
   const absl::StatusOr<std::string_view> line = co_await connection_->ReadLine(kMaxLine, limit);
   idle_ = false;

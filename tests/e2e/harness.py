@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -124,6 +125,15 @@ class Suite:
             raise AssertionError(f"posthorn {' '.join(map(str, arguments))}: {result.returncode}\n{result.stdout}"
                                  f"{result.stderr}")
         return result
+
+    def settle(self):
+        """Waits until every process has the newest configuration."""
+        def same():
+            text = self.cli("status", check=False).stdout
+            newest = re.search(r"configuration revision (\d+)", text)
+            seen = re.findall(r"^(?!admin)[a-z0-9]+-(?:gateway|queue|service) +ready +\S+ +(\d+)", text, re.MULTILINE)
+            return newest and len(seen) >= 6 and set(seen) == {newest.group(1)}
+        wait_for(same, "every process has the newest configuration")
 
     def log(self):
         path = self.dir / "posthorn.log"

@@ -237,6 +237,7 @@ class Silence(BadInput):
 
     def test_silence_has_a_time_limit(self):
         self.suite.cli("set", "settings", "smtp_command_timeout=10s", "pop3_idle_timeout=10s")
+        self.suite.settle()
         clients = {port: Raw(self.suite.port(port), timeout=60) for port in ("smtp", "submission", "pop3")}
         drip = Raw(self.suite.port("smtp"), timeout=60)  # one that is never quite silent, and never says a command
         clients["pop3"].pop()
