@@ -142,6 +142,9 @@ class LocalJournal : public Journal {
       current_ = std::max(current_, *number);
       RETURN_IF_ERROR(LoadFile(*number));
     }
+    // Before anything older is dropped for what was read: a kill leaves names and bytes that only the cache holds.
+    if (!open_files_.empty())
+      RETURN_IF_ERROR(files_.SyncDirectory(options_.directory, "journal.recovered.dir"));
     while (!open_files_.empty() && open_files_.begin()->second.live_bytes == 0)
       RETURN_IF_ERROR(Remove(open_files_.begin()->first));
     return Roll();
@@ -149,6 +152,7 @@ class LocalJournal : public Journal {
 
   absl::Status LoadFile(uint32_t number) {
     ASSIGN_OR_RETURN(std::unique_ptr<file::File> opened, files_.Open(PathOf(number), file::Mode::kReadWrite));
+    RETURN_IF_ERROR(opened->Sync("journal.recovered"));
     ASSIGN_OR_RETURN(const std::string bytes, file::ReadWhole(files_, PathOf(number)));
     open_files_[number] = {std::move(opened), bytes.size(), 0};
     RecordScan scan(bytes);

@@ -272,10 +272,14 @@ TEST_F(PowerLossTest, LeavingOutAnySyncBreaksAPromise) {
   const std::set<std::string> names = file::SyncNames(Record(seed_).log);
   for (const std::string& name : names) {
     if (Redundant().contains(name)) continue;
-    file::SkipSyncForTest(name);
-    const Recording recording = Record(seed_);
-    file::SkipSyncForTest("");
-    const std::string what = FirstWrong(recording, seed_, replays_);
+    // Threads make every recording another one; some of them need the sync less than others.
+    std::string what;
+    for (uint64_t attempt = 0; what.empty() && attempt < 8; ++attempt) {
+      file::SkipSyncForTest(name);
+      const Recording recording = Record(seed_ + attempt);
+      file::SkipSyncForTest("");
+      what = FirstWrong(recording, seed_ + attempt, replays_);
+    }
     std::printf("without %s: %s\n", name.c_str(), what.c_str());
     EXPECT_NE(what, "") << "without " << name;
   }
