@@ -6,9 +6,8 @@
 #include "imap-gateway/backend/rpc_store.h"
 #include "imap-gateway/session/session.h"
 #include "imap-gateway/view/sync_client.h"
-#include "lib/base/status_macros.h"
 #include "lib/config/snapshot.h"
-#include "lib/gateway/frontend.h"
+#include "lib/gateway/program.h"
 #include "lib/observe/metrics.h"
 #include "lib/process/service.h"
 #include "posthorn/config/v1/kinds.pb.h"
@@ -33,7 +32,7 @@ std::shared_ptr<const Port> PortOf(const gateway::Port& open) {
   return port;
 }
 
-class Process {
+class Process : public gateway::Program {
  public:
   explicit Process(process::Service& service)
       : service_(service),
@@ -47,20 +46,16 @@ class Process {
                               "Views of mailboxes and accounts that are kept",
                               [this] { return static_cast<double>(sync_->views()); });
   }
-  ~Process() { sync_->Stop(); }
+  ~Process() override { sync_->Stop(); }
 
-  absl::Status Open() {
-    gateway::Frontend::Options options;
-    options.protocols = {config::v1::IMAP};
-    options.serve = [this](std::unique_ptr<net::Connection> connection,
-                           std::shared_ptr<const gateway::Port> port) {
-      return Session::Serve(gateway_, PortOf(*port), std::move(connection));
-    };
-    options.refuse = [](net::Refusal) {
-      return std::string("* BYE [LIMIT] Too many connections\r\n");
-    };
-    ASSIGN_OR_RETURN(frontend_, gateway::Frontend::Open(service_, std::move(options)));
-    return absl::OkStatus();
+  gateway::Frontend::Options Front() override {
+    return {.protocols = {config::v1::IMAP},
+            .serve =
+                [this](std::unique_ptr<net::Connection> connection,
+                       std::shared_ptr<const gateway::Port> port) {
+                  return Session::Serve(gateway_, PortOf(*port), std::move(connection));
+                },
+            .refuse = gateway::RefuseWith("* BYE [LIMIT] Too many connections\r\n")};
   }
 
  private:
@@ -87,22 +82,14 @@ class Process {
   std::shared_ptr<SyncClient> sync_;
   std::unique_ptr<login::Gate> gate_;
   Gateway gateway_;
-  std::unique_ptr<gateway::Frontend> frontend_;
 };
-
-net::Task<absl::Status> SetUp(process::Service& service, std::unique_ptr<Process>& process) {
-  process = std::make_unique<Process>(service);
-  co_return process->Open();
-}
 
 }  // namespace
 }  // namespace posthorn::imap_gateway
 
 int main(int argc, char** argv) {
-  using posthorn::process::Service;
-  Service::Options options;
-  options.process = "imap-gateway";
-  const std::unique_ptr<Service> service = Service::Create(argc, argv, std::move(options));
-  std::unique_ptr<posthorn::imap_gateway::Process> process;
-  return service->Run([&] { return posthorn::imap_gateway::SetUp(*service, process); });
+  return posthorn::gateway::Main(
+      argc, argv, "imap-gateway", [](posthorn::process::Service& service) {
+        return std::make_unique<posthorn::imap_gateway::Process>(service);
+      });
 }

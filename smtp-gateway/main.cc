@@ -1,68 +1,52 @@
 // smtp-gateway: mail in, from other servers and from our users.
 
-#include <memory>
-#include <string>
-
-#include "lib/base/status_macros.h"
 #include "lib/config/snapshot.h"
-#include "lib/gateway/frontend.h"
+#include "lib/gateway/program.h"
 #include "lib/process/service.h"
-#include "posthorn/config/v1/kinds.pb.h"
 #include "smtp-gateway/backend/rpc_backend.h"
-#include "smtp-gateway/session/replies.h"
 #include "smtp-gateway/session/session.h"
 
 namespace posthorn::smtp_gateway {
 namespace {
 
-using config::v1::Settings;
-
-class Gateway {
+class Gateway : public gateway::Program {
  public:
   explicit Gateway(process::Service& service)
-      : service_(service),
+      : present_(service),
         backend_(NewRpcBackend(service)),
-        around_{*backend_, service.drain(), [this] { return settings_; },
-                [this](std::string_view address) { return frontend_->networks().Of(address); },
-                gateway::Hostname(*service.config())} {
-    service_.OnConfig([this](const config::Snapshot& snapshot) {
-      settings_ = std::make_shared<const Settings>(snapshot.Get<Settings>());
+        around_{*backend_,
+                service.drain(),
+                [this] { return present_.settings(); },
+                [this](std::string_view address) { return present_.RightsOf(address); },
+                {}} {
+    service.OnConfig([this](const config::Snapshot& snapshot) {
       around_.hostname = gateway::Hostname(snapshot);
     });
   }
 
-  absl::Status Open() {
-    gateway::Frontend::Options options;
-    options.protocols = {config::v1::SMTP, config::v1::SUBMISSION, config::v1::LMTP};
-    options.serve = [this](std::unique_ptr<net::Connection> connection, std::shared_ptr<const gateway::Port> port) {
-      return SmtpSession::Serve(std::make_shared<SmtpSession>(around_, std::move(connection), std::move(port)));
-    };
-    options.refuse = [](net::Refusal) { return std::string("421 4.7.0 Too many connections, try again later\r\n"); };
-    ASSIGN_OR_RETURN(frontend_, gateway::Frontend::Open(service_, std::move(options)));
-    return absl::OkStatus();
+  gateway::Frontend::Options Front() override {
+    return {.protocols = {config::v1::SMTP, config::v1::SUBMISSION, config::v1::LMTP},
+            .serve =
+                [this](std::unique_ptr<net::Connection> connection,
+                       std::shared_ptr<const gateway::Port> port) {
+                  return SmtpSession::Serve(std::make_shared<SmtpSession>(
+                      around_, std::move(connection), std::move(port)));
+                },
+            .refuse = gateway::RefuseWith("421 4.7.0 Too many connections, try again later\r\n")};
   }
 
  private:
-  process::Service& service_;
+  gateway::Present present_;
   std::unique_ptr<Backend> backend_;
-  std::shared_ptr<const Settings> settings_ = std::make_shared<const Settings>();
-  std::unique_ptr<gateway::Frontend> frontend_;
   Surroundings around_;
 };
-
-net::Task<absl::Status> SetUp(process::Service& service, std::unique_ptr<Gateway>& gateway) {
-  gateway = std::make_unique<Gateway>(service);
-  co_return gateway->Open();
-}
 
 }  // namespace
 }  // namespace posthorn::smtp_gateway
 
 int main(int argc, char** argv) {
-  using posthorn::process::Service;
-  Service::Options options;
-  options.process = "smtp-gateway";
-  const std::unique_ptr<Service> service = Service::Create(argc, argv, std::move(options));
-  std::unique_ptr<posthorn::smtp_gateway::Gateway> gateway;
-  return service->Run([&] { return posthorn::smtp_gateway::SetUp(*service, gateway); });
+  return posthorn::gateway::Main(
+      argc, argv, "smtp-gateway", [](posthorn::process::Service& service) {
+        return std::make_unique<posthorn::smtp_gateway::Gateway>(service);
+      });
 }

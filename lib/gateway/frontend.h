@@ -48,7 +48,6 @@ class Frontend {
   static absl::StatusOr<std::unique_ptr<Frontend>> Open(process::Service& service, Options options);
   ~Frontend();
 
-  const Networks& networks() const { return networks_; }
   // Open sessions on all ports.
   size_t sessions() const;
   // The bound port of a listener by name; 0 when it is not open.
