@@ -8,6 +8,7 @@
 #include "delivery-queue/journal/local_journal.h"
 #include "delivery-queue/journal/record.h"
 #include "lib/base/strings.h"
+#include "lib/file/faults.h"
 #include "lib/file/file_system.h"
 #include "lib/net/loop.h"
 
@@ -140,6 +141,22 @@ TEST_F(JournalTest, MostlyFinishedFilesAreRewritten) {
   Open();
   EXPECT_THAT(Live(), SizeIs(6));
   EXPECT_THAT(Live(), Contains(Pair(Key(1000).message.ToString(), "last")));
+}
+
+TEST_F(JournalTest, EndsWhileTheDiskIsFull) {
+  file::Faults faults(file::Real());
+  auto opened = OpenLocalJournal(loop_, faults, {directory_ + "/full", 1U << 20});
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  journal_ = *std::move(opened);
+  ASSERT_TRUE(PutAll({{Key(1), "one"}}).ok());
+  faults.DiskFull(0);
+  journal_->Done(Key(1), Journal::Urgency::kRides);
+  journal_.reset();  // comes back: the completion is given up, its message is there after a restart
+  faults.DiskFull(1 << 20);
+  auto again = OpenLocalJournal(loop_, faults, {directory_ + "/full", 1U << 20});
+  ASSERT_TRUE(again.ok()) << again.status();
+  journal_ = *std::move(again);
+  EXPECT_THAT(Live(), SizeIs(1));
 }
 
 TEST(JournalRecord, GarbageIsNeverARecord) {
