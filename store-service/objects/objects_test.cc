@@ -1,136 +1,9 @@
-#include <gmock/gmock.h>
-#include <google/protobuf/compiler/parser.h>
-#include <google/protobuf/io/tokenizer.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
+// What is committed, what comes back, and who wins.
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
-#include "lib/auth/password_hash.h"
-#include "lib/base/strings.h"
-#include "posthorn/config/v1/kinds.pb.h"
-#include "store-service/directory/resolve.h"
-#include "store-service/objects/configuration.h"
+#include "store-service/objects/objects_fixture.h"
 
 namespace posthorn::store_service {
 namespace {
-
-namespace config = posthorn::config::v1;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
-
-constexpr char kDomain[] = "posthorn.config.v1.Domain";
-constexpr char kAccount[] = "posthorn.config.v1.Account";
-constexpr char kAlias[] = "posthorn.config.v1.Alias";
-constexpr char kListener[] = "posthorn.config.v1.Listener";
-constexpr char kCertificate[] = "posthorn.config.v1.Certificate";
-constexpr char kAdministrator[] = "posthorn.config.v1.Administrator";
-// Argon2id with small costs, so that tests need no 45 ms for each password: of "secret".
-std::string QuickHash();
-
-template <class T>
-net::Task<void> Collect(net::Loop* loop, net::Task<T> task, std::optional<T>* out) {
-  out->emplace(co_await std::move(task));
-  loop->Stop();
-}
-
-class ObjectsTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "objects_test.XXXXXX").string();
-    directory_ = mkdtemp(name.data());
-    Reopen();
-  }
-  void TearDown() override {
-    store_.reset();
-    std::filesystem::remove_all(directory_);
-  }
-  void Reopen() {
-    store_.reset();
-    auto opened = Configuration::Open(loop_, file::Real(),
-                                      {.directory = directory_, .hash_threads = 1, .pool = pool_});
-    ASSERT_TRUE(opened.ok()) << opened.status();
-    store_ = *std::move(opened);
-  }
-  template <class T>
-  T Run(net::Task<T> task) {
-    std::optional<T> result;
-    loop_.Spawn("test", Collect<T>(&loop_, std::move(task), &result));
-    loop_.Run();
-    return *std::move(result);
-  }
-  absl::Status Commit(std::vector<ChangeInput> changes, std::optional<uint64_t> head = {}) {
-    return Run(store_->Commit({.expected_head = head.value_or(store_->head()),
-                               .changes = std::move(changes),
-                               .author = "tester",
-                               .reason = "because"}))
-        .status();
-  }
-  std::vector<ObjectPage::Item> List(std::string kind, std::string name = "",
-                                     ListQuery query = {}) {
-    auto page = Run(store_->List(std::move(kind), std::move(name), std::move(query)));
-    EXPECT_TRUE(page.ok()) << page.status();
-    more_ = page->more;
-    return page->items;
-  }
-  std::vector<std::string> Names(std::string kind, ListQuery query = {}) {
-    std::vector<std::string> names;
-    for (const auto& item : List(std::move(kind), "", std::move(query)))
-      names.push_back(item.row.name);
-    return names;
-  }
-  std::optional<Credential> CredentialOf(std::string_view kind, uint64_t id,
-                                         std::string_view name) {
-    return Run(store_->FindCredential(OwnerOf(kind, id, name, "password"))).value();
-  }
-  std::string AllBytesOnDisk() {
-    std::stringstream all;
-    for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
-      all << std::ifstream(entry.path(), std::ios::binary).rdbuf();
-    }
-    return all.str();
-  }
-
-  net::Loop loop_;
-  std::string directory_;
-  const google::protobuf::DescriptorPool* pool_ =
-      google::protobuf::DescriptorPool::generated_pool();
-  std::unique_ptr<Configuration> store_;
-  bool more_ = false;
-};
-
-ChangeInput Domain(std::string name, std::vector<std::string> aliases = {}) {
-  config::Domain domain;
-  domain.set_name(name);
-  for (std::string& alias : aliases) domain.add_alias_names(std::move(alias));
-  return {.kind = kDomain, .name = std::move(name), .data = domain.SerializeAsString()};
-}
-ChangeInput Account(std::string address, std::string password = "") {
-  config::Account account;
-  account.set_address(address);
-  account.set_password(std::move(password));
-  account.set_full_name("Somebody");
-  return {.kind = kAccount, .name = std::move(address), .data = account.SerializeAsString()};
-}
-ChangeInput Alias(std::string address, std::string target) {
-  config::Alias alias;
-  alias.set_address(address);
-  alias.add_targets(std::move(target));
-  return {.kind = kAlias, .name = std::move(address), .data = alias.SerializeAsString()};
-}
-ChangeInput Listener(std::string name, uint32_t port) {
-  config::Listener listener;
-  listener.set_name(name);
-  listener.set_port(port);
-  return {.kind = kListener, .name = std::move(name), .data = listener.SerializeAsString()};
-}
-ChangeInput Remove(std::string kind, std::string name) {
-  return {.kind = std::move(kind), .name = std::move(name), .remove = true};
-}
 
 TEST_F(ObjectsTest, ObjectsComeBackAsTheyWereCommitted) {
   ASSERT_TRUE(Commit({Listener("smtp", 25), Listener("imap", 143), Domain("example.org"),
@@ -237,112 +110,24 @@ TEST_F(ObjectsTest, FailedCommitLeavesNothing) {
   EXPECT_EQ(store_->head(), 1U);
 }
 
-TEST_F(ObjectsTest, AddressesAreUniqueOverAccountsAndAliases) {
-  ASSERT_TRUE(Commit({Domain("example.org", {"example.net"}), Account("a@example.org")}).ok());
-  EXPECT_EQ(Commit({Alias("a@example.org", "b@example.org")}).code(),
-            absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(Commit({Alias("a@example.net", "b@example.org")}).code(),
-            absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(Commit({Domain("example.net")}).code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(Commit({Domain("other.test", {"example.org"})}).code(),
-            absl::StatusCode::kAlreadyExists);
-  // An account may become an alias in one commit.
-  EXPECT_TRUE(
-      Commit({Remove(kAccount, "a@example.org"), Alias("a@example.org", "x@else.test")}).ok());
-  EXPECT_EQ(Resolve(store_->model(), "a@example.org").kind, Resolution::Kind::kAlias);
-}
-
-TEST_F(ObjectsTest, DomainsThatAreUsedStay) {
-  ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org"),
-                      Alias("b@example.org", "a@example.org")})
-                  .ok());
-  EXPECT_EQ(Commit({Remove(kDomain, "example.org")}).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(Commit({Remove(kDomain, "example.org"), Remove(kAccount, "a@example.org"),
-                      Remove(kAlias, "b@example.org")})
-                  .ok());
-  EXPECT_EQ(Resolve(store_->model(), "a@example.org").kind, Resolution::Kind::kRemote);
-}
-
-TEST_F(ObjectsTest, RenamedDomainTakesAllAlong) {
-  ASSERT_TRUE(Commit({Domain("old.test", {"alias.test"}), Account("a@old.test", QuickHash()),
-                      Alias("b@old.test", "a@old.test")})
-                  .ok());
-  ChangeInput rename = Domain("new.test", {"alias.test"});
-  rename.renamed_from = "old.test";
-  ASSERT_TRUE(Commit({rename}).ok());
-  for (int round = 0; round < 2; ++round) {
-    EXPECT_THAT(Names(kAccount), ElementsAre("a@new.test"));
-    EXPECT_EQ(Resolve(store_->model(), "a@alias.test").canonical, "a@new.test");
-    EXPECT_EQ(Resolve(store_->model(), "a@old.test").kind, Resolution::Kind::kRemote);
-    config::Account account;
-    ASSERT_TRUE(account.ParseFromString(List(kAccount, "a@new.test").at(0).row.data));
-    EXPECT_EQ(account.address(), "a@new.test");
-    EXPECT_TRUE(CredentialOf(kAccount, 1, "").has_value());
-    Reopen();
+// As if the process was killed after COMMIT and before the answer: the caller asks again and learns
+// that it happened.
+TEST_F(ObjectsTest, CommitWithALostAnswerIsThereAfterARestart) {
+  {
+    const SecretBox box(store_->box());
+    Kinds kinds;
+    auto other = ObjectStore::Open({.path = directory_ + "/directory.db"}, box, kinds);
+    ASSERT_TRUE(other.ok()) << other.status();
+    PreparedCommit commit;
+    commit.changes.push_back({.kind = kinds.Of(kDomain), .name = "example.org"});
+    ASSERT_TRUE((*other)->Commit(commit).ok());
   }
-}
-
-TEST_F(ObjectsTest, RenamesKeepIdAndPasswordAndMaySwap) {
-  ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org", QuickHash()),
-                      Account("b@example.org")})
-                  .ok());
-  ChangeInput to_b = Account("b@example.org");
-  to_b.renamed_from = "a@example.org";
-  ChangeInput to_a = Account("a@example.org");
-  to_a.renamed_from = "b@example.org";
-  ASSERT_TRUE(Commit({to_b, to_a}).ok());
-  EXPECT_EQ(List(kAccount, "b@example.org").at(0).row.id, 1U);
-  EXPECT_EQ(List(kAccount, "a@example.org").at(0).row.id, 2U);
-  EXPECT_EQ(FindLogin(store_->model(), "b@example.org")->id, 1U);
-  EXPECT_TRUE(CredentialOf(kAccount, 1, "").has_value());
-  EXPECT_FALSE(CredentialOf(kAccount, 2, "").has_value());
-}
-
-TEST_F(ObjectsTest, IdsAreNeverUsedAgain) {
-  ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org")}).ok());
-  ASSERT_TRUE(Commit({Remove(kAccount, "a@example.org")}).ok());
+  // The one who still believes in the old head changes nothing.
+  EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
   Reopen();
-  ASSERT_TRUE(Commit({Account("a@example.org")}).ok());
-  EXPECT_EQ(List(kAccount, "a@example.org").at(0).row.id, 2U);
-  EXPECT_EQ(store_->model().Facts(1).state, AccountState::kDeleting);
-}
-
-TEST_F(ObjectsTest, PasswordsAreHashedAndNeverStored) {
-  ChangeInput admin{.kind = kAdministrator, .name = "root"};
-  config::Administrator message;
-  message.set_name("root");
-  message.set_password("very secret words");
-  admin.data = message.SerializeAsString();
-  ASSERT_TRUE(Commit({admin}).ok());
-  const auto credential = CredentialOf(kAdministrator, 0, "root");
-  ASSERT_TRUE(credential);
-  EXPECT_EQ(auth::VerifyPassword(credential->hash, "very secret words"),
-            auth::PasswordMatch::kMatch);
-  EXPECT_TRUE(credential->scram.starts_with("SCRAM-SHA-256$4096:"));
-  EXPECT_THAT(AllBytesOnDisk(), Not(HasSubstr("very secret words")));
-  // Written again without a password: the old one stays.
-  message.clear_password();
-  admin.data = message.SerializeAsString();
-  ASSERT_TRUE(Commit({admin}).ok());
-  EXPECT_EQ(CredentialOf(kAdministrator, 0, "root")->hash, credential->hash);
-  ASSERT_TRUE(Commit({Remove(kAdministrator, "root")}).ok());
-  EXPECT_FALSE(CredentialOf(kAdministrator, 0, "root"));
-}
-
-TEST_F(ObjectsTest, KeysAreEncryptedInRowsAndHistory) {
-  config::Certificate certificate;
-  certificate.set_key("-----BEGIN PRIVATE KEY----- MC4CAQAw");
-  ASSERT_TRUE(
-      Commit({{.kind = kCertificate, .name = "default", .data = certificate.SerializeAsString()}})
-          .ok());
-  Reopen();
-  config::Certificate read;
-  ASSERT_TRUE(read.ParseFromString(List(kCertificate, "default").at(0).row.data));
-  EXPECT_EQ(read.key(), certificate.key());
-  EXPECT_THAT(AllBytesOnDisk(), Not(HasSubstr("PRIVATE KEY")));
-  std::filesystem::remove(directory_ + "/directory.key");
-  EXPECT_EQ(Configuration::Open(loop_, file::Real(), {.directory = directory_}).status().code(),
-            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(store_->head(), 1U);
+  EXPECT_EQ(Resolve(store_->model(), "x@example.org").kind, Resolution::Kind::kUnknown);
+  EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
 }
 
 TEST_F(ObjectsTest, HistoryTellsBeforeAndAfter) {
@@ -366,56 +151,6 @@ TEST_F(ObjectsTest, HistoryTellsBeforeAndAfter) {
   EXPECT_EQ(Run(store_->History({.revision = 2, .limit = 10})).value().at(0).changes.size(), 2U);
 }
 
-TEST_F(ObjectsTest, AccountsPageByNameAlsoWithinADomain) {
-  std::vector<ChangeInput> changes = {Domain("a.test"), Domain("b.test")};
-  std::vector<std::string> names;
-  for (const char* local : {"al", "a.l", "a", "b", "z", "a-"}) {
-    for (const char* domain : {"a.test", "b.test"}) {
-      names.push_back(base::StrCat(local, "@", domain));
-      changes.push_back(Account(names.back()));
-    }
-  }
-  ASSERT_TRUE(Commit(std::move(changes)).ok());
-  std::sort(names.begin(), names.end());
-  for (const std::string suffix : {"", "@b.test", "b.test"}) {
-    std::vector<std::string> expected;
-    for (const std::string& name : names) {
-      if (name.ends_with(suffix)) expected.push_back(name);
-    }
-    std::vector<std::string> seen;
-    ListQuery query{.suffix = suffix, .limit = 2};
-    do {
-      for (const std::string& name : Names(kAccount, query)) seen.push_back(query.after = name);
-    } while (more_);
-    EXPECT_EQ(seen, expected) << suffix;
-  }
-}
-
-struct EraseRecorder final : AccountLifecycle {
-  net::Task<absl::Status> EraseAccount(base::AccountId account) override {
-    erased.push_back(account);
-    if (loop != nullptr) loop->Stop();
-    co_return absl::OkStatus();
-  }
-  net::Loop* loop = nullptr;
-  std::vector<base::AccountId> erased;
-};
-
-TEST_F(ObjectsTest, MailOfRemovedAccountsIsErasedAlsoAfterARestart) {
-  ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org")}).ok());
-  ASSERT_TRUE(Commit({Remove(kAccount, "a@example.org")}).ok());
-  Reopen();
-  EraseRecorder recorder;
-  recorder.loop = &loop_;
-  store_->SetLifecycle(recorder);
-  loop_.Run();
-  EXPECT_THAT(recorder.erased, ElementsAre(1U));
-  recorder.loop = nullptr;
-  while (store_->model().Facts(1).state != AccountState::kUnknown) List(kAccount);
-  Reopen();
-  EXPECT_EQ(store_->model().Facts(1).state, AccountState::kUnknown);
-}
-
 TEST_F(ObjectsTest, WatchersHearWhatToDrop) {
   ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org", QuickHash())}).ok());
   Feed::Reader reader(store_->feed());
@@ -433,82 +168,6 @@ TEST_F(ObjectsTest, WatchersHearWhatToDrop) {
   EXPECT_TRUE(Run(reader.Next(std::chrono::seconds(5))).at(0).end_sessions);
   EXPECT_NE(store_->model().Facts(1).session_version, session);
   EXPECT_TRUE(Run(reader.Next(std::chrono::milliseconds(1))).empty());
-}
-
-// As if the process was killed after COMMIT and before the answer: the caller asks again and learns
-// that it happened.
-TEST_F(ObjectsTest, CommitWithALostAnswerIsThereAfterARestart) {
-  {
-    const SecretBox box(store_->box());
-    Kinds kinds;
-    auto other = ObjectStore::Open({.path = directory_ + "/directory.db"}, box, kinds);
-    ASSERT_TRUE(other.ok()) << other.status();
-    PreparedCommit commit;
-    commit.changes.push_back({.kind = kinds.Of(kDomain), .name = "example.org"});
-    ASSERT_TRUE((*other)->Commit(commit).ok());
-  }
-  // The one who still believes in the old head changes nothing.
-  EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
-  Reopen();
-  EXPECT_EQ(store_->head(), 1U);
-  EXPECT_EQ(Resolve(store_->model(), "x@example.org").kind, Resolution::Kind::kUnknown);
-  EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
-}
-
-// What a test may define for itself: a kind nobody here ever heard of.
-constexpr char kOwnProto[] = R"(
-  syntax = "proto3";
-  package acme.v1;
-  import "posthorn/config/v1/options.proto";
-  message Robot {
-    option (posthorn.config.v1.kind) = {word: "robot" help: "A robot"};
-    string serial = 1 [(posthorn.config.v1.field) = {key: true required: true}];
-    string pin = 2 [(posthorn.config.v1.field) = {secret: true write_only: true}];
-    uint32 arms = 3;
-  })";
-
-class OwnKindTest : public ObjectsTest {
- protected:
-  void SetUp() override {
-    google::protobuf::io::ArrayInputStream input(kOwnProto, sizeof(kOwnProto) - 1);
-    google::protobuf::io::Tokenizer tokenizer(&input, nullptr);
-    google::protobuf::FileDescriptorProto file;
-    google::protobuf::compiler::Parser parser;
-    ASSERT_TRUE(parser.Parse(&tokenizer, &file));
-    file.set_name("acme.proto");
-    ASSERT_NE(own_.BuildFile(file), nullptr);
-    pool_ = &own_;
-    ObjectsTest::SetUp();
-  }
-  google::protobuf::DescriptorPool own_{google::protobuf::DescriptorPool::generated_pool()};
-};
-
-TEST_F(OwnKindTest, WorksWithoutAnyChange) {
-  google::protobuf::DynamicMessageFactory factory(&own_);
-  const auto* descriptor = own_.FindMessageTypeByName("acme.v1.Robot");
-  const auto make = [&](std::string pin, uint32_t arms) {
-    std::unique_ptr<google::protobuf::Message> robot(factory.GetPrototype(descriptor)->New());
-    const auto* reflection = robot->GetReflection();
-    reflection->SetString(robot.get(), descriptor->field(0), "r2");
-    reflection->SetString(robot.get(), descriptor->field(1), pin);
-    reflection->SetUInt32(robot.get(), descriptor->field(2), arms);
-    return robot->SerializeAsString();
-  };
-  ASSERT_TRUE(Commit({{.kind = "acme.v1.Robot", .name = "r2", .data = make("4711-0815", 4)},
-                      Listener("x", 1)})
-                  .ok());
-  Reopen();
-  EXPECT_EQ(List("acme.v1.Robot", "r2").at(0).row.data, make("", 4));
-  const auto credential =
-      Run(store_->FindCredential(OwnerOf("acme.v1.Robot", 0, "r2", "pin"))).value();
-  ASSERT_TRUE(credential);
-  EXPECT_EQ(auth::VerifyPassword(credential->hash, "4711-0815"), auth::PasswordMatch::kMatch);
-  EXPECT_THAT(AllBytesOnDisk(), Not(HasSubstr("4711-0815")));
-}
-
-std::string QuickHash() {
-  static const std::string hash = auth::HashPassword("secret").value();
-  return hash;
 }
 
 }  // namespace
