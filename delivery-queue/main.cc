@@ -66,7 +66,8 @@ RemoteSettings RemoteOf(const config::Snapshot& snapshot) {
                 {},
                 configured.user(),
                 configured.password(),
-                SecurityOf(configured.tls())};
+                SecurityOf(configured.tls()),
+                configured.verify()};
     for (const std::string& host : configured.hosts()) route.hosts.push_back(ParseHostPort(host));
     remote.routes.push_back(std::move(route));
   }
@@ -97,7 +98,10 @@ class Queue {
                      OpenLocalJournal(service_.loop(), files_, {.directory = data + "/journal"}));
     ASSIGN_OR_RETURN(resolver_, dns::UnboundResolver::Create(
                                     service_.loop(), DnsOf(service_.config()->Get<Settings>())));
-    ASSIGN_OR_RETURN(auto tls, net::TlsContext::Client(net::TlsContext::Verify::kNone, ""));
+    using net::TlsContext;
+    ClientTls tls;
+    ASSIGN_OR_RETURN(tls.any, TlsContext::Client(TlsContext::Verify::kNone, ""));
+    ASSIGN_OR_RETURN(tls.verified, TlsContext::Client(TlsContext::Verify::kPeer, ""));
     remote_ = std::make_unique<SmtpDelivery>(service_.loop(), *resolver_, blobs_, std::move(tls));
     remote_->Configure(RemoteOf(*service_.config()));
     local_ = std::make_unique<LocalDelivery>(service_.loop(), deliverer_, journal_->id(),

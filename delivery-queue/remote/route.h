@@ -30,6 +30,8 @@ struct Route {
   std::vector<HostPort> hosts;
   std::string user, password;
   Security security = Security::kOpportunistic;
+  // The certificate must be valid for the host's name; then encryption is never optional.
+  bool verify = false;
 };
 
 // `*` stands for any characters, `?` for one; no case. Takes time in the product of the lengths at

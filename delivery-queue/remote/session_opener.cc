@@ -15,11 +15,12 @@ struct Attempt {
   std::shared_ptr<const net::TlsContext> tls;
   Security security = Security::kOpportunistic;
   std::string user, password;
+  bool by_mx = true;
 };
 
+// In SNI and in the certificate; of a numeric address the latter only.
 std::string ServerName(const Target& target) {
-  return net::ParseAddress(target.host) || target.host.starts_with('[') ? std::string()
-                                                                        : target.host;
+  return target.host.starts_with('[') ? target.address : target.host;
 }
 
 RemoteOutcome Lost(const Target& target, const absl::Status& status) {
@@ -29,12 +30,32 @@ RemoteOutcome Lost(const Target& target, const absl::Status& status) {
       target.host);
 }
 
+RemoteOutcome TlsFailed(const Target& target, const absl::Status& status) {
+  return Deferred("4.7.5",
+                  base::StrCat("454 4.7.5 TLS with ", target.host, " [", target.address,
+                               "] failed: ", base::Message(status)),
+                  target.host);
+}
+
 // A refusal before MAIL is about the two hosts, not about any message: it never returns mail.
 RemoteOutcome Refused(const Target& target, const mail::Reply& reply) {
   RemoteOutcome outcome = FromReply(reply, target.host);
   if (outcome.kind != RemoteOutcome::Kind::kDeferred) outcome.status = "4.3.2";
   outcome.kind = RemoteOutcome::Kind::kDeferred;
   return outcome;
+}
+
+// [RFC5321 5.1] DNS led us to ourselves by another name. A name without a dot is nobody's own.
+bool IsOurs(const mail::Reply& hello, std::string_view own_hostname) {
+  if (!hello.positive() || hello.lines.empty() || own_hostname.find('.') == std::string_view::npos)
+    return false;
+  const std::string_view line = hello.lines.front();
+  return base::EqualsIgnoreCase(line.substr(0, line.find(' ')), own_hostname);
+}
+
+RemoteOutcome LoopsBack(const Target& target) {
+  return Failed("5.4.6", base::StrCat("554 5.4.6 Mail loops back to this host by way of ",
+                                      target.host, " [", target.address, "]"));
 }
 
 // Nothing when encrypted as demanded, or in clear where that may be.
@@ -52,14 +73,20 @@ net::Task<std::optional<RemoteOutcome>> Encrypt(SmtpClient& client, const Attemp
       co_await client.StartTls(attempt.tls, ServerName(target));
   if (!reply.ok()) {
     handshake = reply.status();
-    co_return Answer(Lost(target, reply.status()));
+    co_return Answer(TlsFailed(target, reply.status()));
   }
   if (reply->code != 220) {
     if (!demanded) co_return Answer();
-    co_return Answer(Refused(target, *reply));
+    RemoteOutcome refused = Refused(target, *reply);
+    if (!refused.status.starts_with("4.7.")) refused.status = "4.7.4";
+    co_return Answer(std::move(refused));
   }
   const absl::StatusOr<mail::Reply> hello = co_await client.Hello(attempt.own_hostname);
-  if (!hello.ok()) co_return Answer(Lost(target, hello.status()));
+  // In TLS 1.3 a server that does not like the handshake says so after the client was content.
+  if (!hello.ok()) {
+    handshake = hello.status();
+    co_return Answer(TlsFailed(target, hello.status()));
+  }
   if (!hello->positive()) co_return Answer(Refused(target, *hello));
   co_return Answer();
 }
@@ -95,7 +122,7 @@ net::Task<Opened> OpenOnce(net::Loop& loop, Target target, Attempt attempt,
   SmtpClient& client = session->client;
   if (attempt.security == Security::kImplicit) {
     const absl::Status status = co_await client.ImplicitTls(attempt.tls, ServerName(target));
-    if (!status.ok()) co_return Opened(Lost(target, status));
+    if (!status.ok()) co_return Opened(TlsFailed(target, status));
   }
   const absl::StatusOr<mail::Reply> greeting = co_await client.ReadGreeting();
   if (!greeting.ok()) co_return Opened(Lost(target, greeting.status()));
@@ -108,6 +135,7 @@ net::Task<Opened> OpenOnce(net::Loop& loop, Target target, Attempt attempt,
   if (!hello.ok()) co_return Opened(Lost(target, hello.status()));
   std::optional<RemoteOutcome> failure;
   if (!hello->positive()) failure = Refused(target, *hello);
+  if (attempt.by_mx && IsOurs(*hello, attempt.own_hostname)) failure = LoopsBack(target);
   if (!failure) failure = co_await Encrypt(client, attempt, target, handshake);
   if (!failure) failure = co_await LogIn(client, attempt, target);
   if (!failure) co_return Opened(std::move(session));
@@ -131,9 +159,14 @@ net::Task<Opened> OpenTarget(net::Loop& loop, Target target, Attempt attempt) {
 
 net::Task<Opened> OpenSession(OpenRequest request) {
   net::Loop& loop = request.seeker.loop;
-  Attempt attempt{request.seeker.own_hostname, request.tls, Security::kOpportunistic, {}, {}};
+  Attempt attempt{request.seeker.own_hostname, request.tls.any, Security::kOpportunistic, {}, {}};
   if (request.route) {
+    attempt.by_mx = false;
     attempt.security = request.route->security;
+    if (request.route->verify) {
+      attempt.tls = request.tls.verified;
+      if (attempt.security != Security::kImplicit) attempt.security = Security::kRequired;
+    }
     attempt.user = request.route->user;
     attempt.password = request.route->password;
   }
@@ -145,7 +178,8 @@ net::Task<Opened> OpenSession(OpenRequest request) {
   Opened opened = Deferred("4.4.1", "421 4.4.1 No host was tried");
   for (const Target& target : hosts) {
     opened = co_await OpenTarget(loop, target, attempt);
-    if (std::holds_alternative<std::unique_ptr<Session>>(opened)) break;
+    const auto* failure = std::get_if<RemoteOutcome>(&opened);
+    if (failure == nullptr || failure->kind == RemoteOutcome::Kind::kFailed) break;
   }
   co_return std::move(opened);
 }

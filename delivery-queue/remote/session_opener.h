@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "delivery-queue/core/remote_delivery.h"
+#include "delivery-queue/remote/client_tls.h"
 #include "delivery-queue/remote/mail_hosts.h"
 #include "delivery-queue/remote/route.h"
 #include "delivery-queue/remote/smtp_client.h"
@@ -24,7 +25,7 @@ struct OpenRequest {
   Seeker seeker;
   std::string domain;                  // used when there is no route
   std::shared_ptr<const Route> route;  // null: mail exchangers of `domain`
-  std::shared_ptr<const net::TlsContext> tls;
+  ClientTls tls;
 };
 // Tries host after host [RFC5321 5.1].
 net::Task<Opened> OpenSession(OpenRequest request);

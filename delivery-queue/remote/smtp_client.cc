@@ -108,7 +108,11 @@ net::Task<absl::StatusOr<mail::Reply>> SmtpClient::Authenticate(std::string user
   if (offers_.auth_plain) {
     const std::string secret = base::Base64(
         base::StrCat(std::string_view("\0", 1), user, std::string_view("\0", 1), password));
-    co_return co_await Command(base::StrCat("AUTH PLAIN ", secret, "\r\n"), kCommandLimit);
+    CO_ASSIGN_OR_RETURN(
+        mail::Reply plain,
+        co_await Command(base::StrCat("AUTH PLAIN ", secret, "\r\n"), kCommandLimit));
+    // [RFC4954 6] 504: offered, but not for this session.
+    if (plain.code != 504 || !offers_.auth_login) co_return plain;
   }
   if (!offers_.auth_login) co_return mail::Reply();
   CO_ASSIGN_OR_RETURN(mail::Reply reply, co_await Command("AUTH LOGIN\r\n", kCommandLimit));

@@ -9,7 +9,6 @@
 #include "delivery-queue/remote/transaction.h"
 #include "lib/base/strings.h"
 #include "lib/mail/address.h"
-#include "lib/net/tls_context.h"
 #include "lib/observe/log.h"
 
 namespace posthorn::delivery_queue {
@@ -25,8 +24,7 @@ constexpr size_t kHopsRemembered = 1000;  // idle ones beyond are forgotten when
 // Shared with the workers, which may still stand in the loop when the owner has gone.
 class SmtpDelivery::Core : public std::enable_shared_from_this<Core> {
  public:
-  Core(net::Loop& loop, dns::Resolver& resolver, Bodies& bodies,
-       std::shared_ptr<const net::TlsContext> tls)
+  Core(net::Loop& loop, dns::Resolver& resolver, Bodies& bodies, ClientTls tls)
       : loop_(loop), resolver_(resolver), bodies_(bodies), tls_(std::move(tls)), ended_(loop) {}
 
   void Configure(RemoteSettings settings) {
@@ -68,7 +66,7 @@ class SmtpDelivery::Core : public std::enable_shared_from_this<Core> {
   net::Loop& loop_;
   dns::Resolver& resolver_;
   Bodies& bodies_;
-  std::shared_ptr<const net::TlsContext> tls_;
+  ClientTls tls_;
   RemoteSettings settings_;
   std::vector<std::shared_ptr<const Route>> routes_;  // as in settings_
   std::unordered_map<std::string, HopPtr> hops_;
@@ -236,8 +234,7 @@ net::Task<void> SmtpDelivery::Core::Finish(std::chrono::milliseconds limit) {
   }
 }
 
-SmtpDelivery::SmtpDelivery(net::Loop& loop, dns::Resolver& resolver, Bodies& bodies,
-                           std::shared_ptr<const net::TlsContext> tls)
+SmtpDelivery::SmtpDelivery(net::Loop& loop, dns::Resolver& resolver, Bodies& bodies, ClientTls tls)
     : core_(std::make_shared<Core>(loop, resolver, bodies, std::move(tls))) {}
 
 SmtpDelivery::~SmtpDelivery() { core_->Stop(); }

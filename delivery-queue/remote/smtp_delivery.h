@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "delivery-queue/core/remote_delivery.h"
 #include "delivery-queue/remote/body.h"
+#include "delivery-queue/remote/client_tls.h"
 #include "delivery-queue/remote/route.h"
 
 namespace posthorn::dns {
@@ -28,8 +29,7 @@ class Resolver;
 }
 namespace posthorn::net {
 class Loop;
-class TlsContext;
-}  // namespace posthorn::net
+}
 
 namespace posthorn::delivery_queue {
 
@@ -41,8 +41,7 @@ struct RemoteSettings {
 
 class SmtpDelivery : public RemoteDelivery {
  public:
-  SmtpDelivery(net::Loop& loop, dns::Resolver& resolver, Bodies& bodies,
-               std::shared_ptr<const net::TlsContext> tls);
+  SmtpDelivery(net::Loop& loop, dns::Resolver& resolver, Bodies& bodies, ClientTls tls);
   ~SmtpDelivery() override;
 
   // For connections made from now on.

@@ -21,6 +21,14 @@ class SmtpSink {
     std::vector<std::string> to;
     std::string data;  // as it came, dots still doubled, without the last one
     int connection = 0;
+    bool tls = false;
+  };
+  // What becomes of a TLS handshake.
+  enum class Handshake {
+    kGood,
+    kGarbage,     // plain text instead of it
+    kClose,       // the connection ends
+    kCloseAfter,  // it succeeds, then the connection ends
   };
 
   explicit SmtpSink(net::Loop& loop) {
@@ -44,6 +52,11 @@ class SmtpSink {
   std::map<std::string, std::string> answers;
   std::vector<Mail> mails;
   std::vector<std::string> commands;
+  std::vector<std::string> commands_in_clear;
+  // STARTTLS is offered when it is set.
+  std::shared_ptr<const net::TlsContext> tls;
+  Handshake handshake = Handshake::kGood;
+  bool implicit_tls = false;
   int hang_up_on = 0;  // connection (counted from 1) that is closed at its next command
   int connections = 0;
   int open = 0;
@@ -52,12 +65,14 @@ class SmtpSink {
  private:
   static constexpr std::chrono::milliseconds kLimit = std::chrono::seconds(20);
 
-  std::string ReplyTo(const std::string& line) const {
+  std::string ReplyTo(const std::string& line, bool encrypted) const {
     for (const auto& [command, reply] : answers)
       if (line.starts_with(command)) return reply.empty() ? reply : reply + "\r\n";
+    if (line == "STARTTLS" && tls) return "220 2.0.0 go ahead\r\n";
     if (!line.starts_with("EHLO")) return line == "DATA" ? "354 go on\r\n" : "250 2.0.0 ok\r\n";
     std::string reply = "250-sink.test\r\n";
     for (const std::string& offer : offers) reply += "250-" + offer + "\r\n";
+    if (tls && !encrypted) reply += "250-STARTTLS\r\n";
     return reply + "250 HELP\r\n";
   }
   net::Task<bool> ReadData(net::Connection& connection, Mail& mail) {
@@ -71,9 +86,23 @@ class SmtpSink {
   net::Task<void> Serve(std::unique_ptr<net::Connection> connection) {
     const int number = ++connections;
     most_open = std::max(most_open, ++open);
-    connection->Append(greeting + "\r\n");
-    co_await Dialogue(*connection, number);
+    if (!implicit_tls || co_await Encrypt(*connection)) {
+      connection->Append(greeting + "\r\n");
+      co_await Dialogue(*connection, number);
+    }
     --open;
+  }
+  net::Task<bool> Encrypt(net::Connection& connection) {
+    if (handshake == Handshake::kClose) co_return false;
+    if (handshake == Handshake::kGarbage) {
+      connection.Append("500 what was that?\r\n");
+      static_cast<void>(co_await connection.Flush(kLimit));
+      // Until the client has seen it.
+      static_cast<void>(co_await connection.ReadLine(100, kLimit));
+      co_return false;
+    }
+    if (!(co_await connection.StartTls(tls, kLimit)).ok()) co_return false;
+    co_return handshake == Handshake::kGood;
   }
   net::Task<void> Dialogue(net::Connection& connection, int number) {
     Mail mail;
@@ -83,16 +112,23 @@ class SmtpSink {
       if (!read.ok()) co_return;
       const std::string line(*read);
       if (number == hang_up_on) co_return;
+      const bool encrypted = connection.tls() != nullptr;
       commands.push_back(line);
-      std::string reply = ReplyTo(line);
+      if (!encrypted) commands_in_clear.push_back(line);
+      std::string reply = ReplyTo(line, encrypted);
       if (reply.empty()) co_return;
-      if (line.starts_with("MAIL")) mail = {line, {}, {}, number};
+      if (line == "STARTTLS" && reply.starts_with("220")) {
+        connection.Append(reply);
+        if (!(co_await connection.Flush(kLimit)).ok() || !co_await Encrypt(connection)) co_return;
+        continue;
+      }
+      if (line.starts_with("MAIL")) mail = {line, {}, {}, number, encrypted};
       if (line.starts_with("RCPT") && reply.starts_with("250")) mail.to.push_back(line);
       if (reply.starts_with("354")) {
         connection.Append(reply);
         if (!(co_await connection.Flush(kLimit)).ok() || !co_await ReadData(connection, mail))
           co_return;
-        reply = ReplyTo(".");
+        reply = ReplyTo(".", encrypted);
         if (reply.empty()) co_return;
         if (reply.starts_with("250")) mails.push_back(mail);
       }
