@@ -27,6 +27,14 @@ bool IsTagChar(char c) { return c != '+' && IsAstringChar(c); }
 constexpr std::array<std::string_view, 8> kSpecialUses = {
     "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\All", "\\Important"};
 
+// SP mailbox, and nothing behind it: where RENAME, COPY and MOVE put things.
+absl::StatusOr<std::string> TargetAtTheEnd(Scanner& scan) {
+  RETURN_IF_ERROR(scan.Space());
+  ASSIGN_OR_RETURN(std::string mailbox, Mailbox(scan));
+  RETURN_IF_ERROR(scan.End());
+  return mailbox;
+}
+
 }  // namespace
 
 absl::StatusOr<CommandHead> ParseHead(std::string_view text) {
@@ -123,9 +131,7 @@ absl::StatusOr<RenameArguments> ParseRename(std::string_view text) {
   Scanner scan(text);
   RenameArguments arguments;
   ASSIGN_OR_RETURN(arguments.from, Mailbox(scan));
-  RETURN_IF_ERROR(scan.Space());
-  ASSIGN_OR_RETURN(arguments.to, Mailbox(scan));
-  RETURN_IF_ERROR(scan.End());
+  ASSIGN_OR_RETURN(arguments.to, TargetAtTheEnd(scan));
   return arguments;
 }
 
@@ -201,9 +207,7 @@ absl::StatusOr<CopyArguments> ParseCopy(std::string_view text) {
   Scanner scan(text);
   CopyArguments arguments;
   ASSIGN_OR_RETURN(arguments.set, Set(scan));
-  RETURN_IF_ERROR(scan.Space());
-  ASSIGN_OR_RETURN(arguments.mailbox, Mailbox(scan));
-  RETURN_IF_ERROR(scan.End());
+  ASSIGN_OR_RETURN(arguments.mailbox, TargetAtTheEnd(scan));
   return arguments;
 }
 

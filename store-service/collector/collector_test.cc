@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "lib/base/clock.h"
-#include "store-service/collector/row_check.h"
 #include "store-service/mailbox/mail_store_fixture.h"
 
 namespace posthorn::store_service {
@@ -90,27 +89,6 @@ TEST_F(CollectorTest, ExpungedMessageKeepsItsBytesForTheUndeleteWindow) {
   EXPECT_EQ(Round()->suspects, 0u);
   now_ += 2 * kDay;
   EXPECT_EQ(Round()->suspects, 1u);
-}
-
-TEST_F(CollectorTest, CheckFindsAndRepairsWrongCounters) {
-  const v1::DeliveryResult delivered = DeliverOne(Delivery(1, "x"));
-  const auto broken = testing::RunTask(
-      loop_, store_->lanes().Run<bool>(1, nullptr, [&](Change& change) -> absl::StatusOr<bool> {
-        MailboxTotals wrong;
-        wrong.messages = 7;
-        change.SetCounters(*change.account().Find(delivered.mailbox()), wrong);
-        change.SetUsage(5, 7);
-        return true;
-      }));
-  ASSERT_TRUE(broken.ok());
-  int findings = 0;
-  const auto count = [&](const RowFinding&) { ++findings; };
-  ASSERT_TRUE(testing::RunTask(loop_, CheckCounters(store_->lanes(), Repair::kYes, count)).ok());
-  EXPECT_EQ(findings, 5);  // messages, unseen, size; bytes and messages of the account
-  findings = 0;
-  EXPECT_EQ(*testing::RunTask(loop_, CheckCounters(store_->lanes(), Repair::kNo, count)), 1u);
-  EXPECT_EQ(findings, 0);
-  EXPECT_EQ(store_->UsageOf(1).messages, 1u);
 }
 
 }  // namespace

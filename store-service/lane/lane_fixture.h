@@ -13,16 +13,18 @@
 
 #include "lib/testing/run_task.h"
 #include "lib/testing/temp_dir.h"
+#include "store-service/database/forwarding_database.h"
 #include "store-service/database/sqlite/sqlite_database.h"
 #include "store-service/lane/engine.h"
 
 namespace posthorn::store_service {
 
 // Passes everything on; `fault` may turn a commit's result into something else.
-class FaultyDatabase final : public Database {
+class FaultyDatabase final : public ForwardingDatabase<Database> {
  public:
   enum class Fault { kNone, kFailBefore, kUnknownAfter, kUnknownBefore, kFull };
-  explicit FaultyDatabase(std::unique_ptr<Database> real) : real_(std::move(real)) {}
+  explicit FaultyDatabase(std::unique_ptr<Database> real)
+      : ForwardingDatabase(*real), real_(std::move(real)) {}
 
   absl::Status Commit(const Fence& fence, const WriteBatch& batch) override {
     const Fault now = fault ? fault() : Fault::kNone;
@@ -40,36 +42,6 @@ class FaultyDatabase final : public Database {
         return absl::ResourceExhaustedError("disk full");
     }
     return absl::OkStatus();
-  }
-  absl::StatusOr<LaneRow> AcquireLane(uint32_t lane, std::string_view owner,
-                                      int64_t lease_ms) override {
-    return real_->AcquireLane(lane, owner, lease_ms);
-  }
-  absl::Status RenewLanes(const Fence& lanes, int64_t lease_ms) override {
-    return real_->RenewLanes(lanes, lease_ms);
-  }
-  absl::Status ReleaseLane(uint32_t lane, uint64_t epoch) override {
-    return real_->ReleaseLane(lane, epoch);
-  }
-  absl::StatusOr<LaneRow> ReadLane(uint32_t lane) override { return real_->ReadLane(lane); }
-  absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms,
-                                       uint32_t limit) override {
-    return real_->PruneDeliveries(fence, before_ms, limit);
-  }
-  absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms,
-                                     uint32_t limit) override {
-    return real_->PruneExpunges(fence, before_ms, limit);
-  }
-  absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows) override {
-    return real_->PutSuspects(fence, rows);
-  }
-  absl::Status Condemn(const Fence& fence, const std::vector<uint64_t>& blob_keys,
-                       int64_t now_ms) override {
-    return real_->Condemn(fence, blob_keys, now_ms);
-  }
-  absl::Status MarkDestroyed(const Fence& fence, const std::vector<uint64_t>& blob_keys,
-                             int64_t now_ms, int64_t keep_ms) override {
-    return real_->MarkDestroyed(fence, blob_keys, now_ms, keep_ms);
   }
   absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() override {
     return real_->OpenSnapshot();

@@ -1,5 +1,7 @@
 #include "store-service/service/recount.h"
 
+#include <algorithm>
+
 namespace posthorn::store_service {
 namespace {
 
@@ -9,30 +11,30 @@ std::vector<MailboxId> AllMailboxes(AccountMemory& account) {
   return all;
 }
 
-void Recount(Mailbox& mailbox, AccountRow& account) {
-  MailboxRow& row = mailbox.row;
-  row.messages = static_cast<uint32_t>(mailbox.columns.size());
-  row.unseen = row.deleted = 0;
-  row.size = 0;
+MailboxTotals Sum(const Mailbox& mailbox) {
+  MailboxTotals totals;
+  totals.messages = static_cast<uint32_t>(mailbox.columns.size());
   for (const MessageColumns& message : mailbox.columns) {
-    row.unseen += (message.flags & kSeen) == 0;
-    row.deleted += (message.flags & kDeleted) != 0;
-    row.size += message.size;
+    totals.unseen += (message.flags & kSeen) == 0;
+    totals.deleted += (message.flags & kDeleted) != 0;
+    totals.size += message.size;
+    totals.highest_uid = std::max(totals.highest_uid, message.uid);
+    totals.highest_modseq = std::max(totals.highest_modseq, message.modseq);
   }
-  account.used_bytes += row.size;
-  account.used_count += row.messages;
+  return totals;
 }
 
 absl::StatusOr<bool> RecountAll(Change& change) {
-  AccountMemory& account = change.account();
-  account.row.used_bytes = account.row.used_count = 0;
-  // Mailbox tables of gateways take a row as news only with a higher modseq.
-  const ModSeq modseq = change.modseq();
-  for (auto& [id, mailbox] : account.mailboxes) {
-    Recount(mailbox, account.row);
-    mailbox.row.modseq = modseq;
-    change.rows().PutMailbox(mailbox.row);
+  uint64_t bytes = 0;
+  uint64_t messages = 0;
+  for (auto& [id, mailbox] : change.account().mailboxes) {
+    const MailboxTotals totals = Sum(mailbox);
+    // Also those that are right: each gets a higher modseq, so gateways take their rows as news.
+    change.SetCounters(mailbox, totals);
+    bytes += totals.size;
+    messages += totals.messages;
   }
+  change.SetUsage(bytes, messages);
   return true;
 }
 

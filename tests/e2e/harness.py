@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTHORN_BIN", ROOT / "build" / "release" / "bin"))
@@ -185,6 +186,19 @@ class Suite:
             if line.startswith(name) and line[len(name):len(name) + 1] in ("{", " "):
                 total += float(line.rsplit(" ", 1)[1])
         return total
+
+
+class SuiteCase(unittest.TestCase):
+    """One suite for all tests of a class, with the domain here.test and `accounts` in it (password "secret")."""
+
+    accounts = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.suite = Suite()
+        cls.addClassCleanup(cls.suite.__exit__)
+        cls.suite.start()
+        cls.suite.add_accounts("here.test", *cls.accounts)
 
 
 class Sink:

@@ -9,16 +9,11 @@ import unittest
 import yaml
 
 from tests.e2e.clients import imap_login, inject, message, run, wait_uids
-from tests.e2e.harness import TIMEOUT, Suite, free_port, wait_for
+from tests.e2e.harness import TIMEOUT, SuiteCase, free_port, wait_for
 
 
-class Admin(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
-        cls.suite.add_accounts("here.test", "alice", "bob")
+class Admin(SuiteCase):
+    accounts = ("alice", "bob")
 
     def cli(self, *arguments, **options):
         return self.suite.cli(*arguments, **options).stdout

@@ -7,19 +7,18 @@ import time
 import unittest
 
 from tests.e2e.clients import Raw, imap_login, inject, is_below, message, raw_imap, uids, wait_uids
-from tests.e2e.harness import PROCESSES, TIMEOUT, Suite, wait_for
+from tests.e2e.harness import PROCESSES, TIMEOUT, SuiteCase, wait_for
 
 GREETING = {"smtp": b"220 ", "submission": b"220 ", "imap": b"* OK", "pop3": b"+OK"}
 MEGABYTE = 1 << 20
 
 
-class BadInput(unittest.TestCase):
+class BadInput(SuiteCase):
+    accounts = ("alice", "bob")
+
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
-        cls.suite.add_accounts("here.test", "alice", "bob")
+        super().setUpClass()
         cls.pids = {name: cls.suite.pid(name) for name in PROCESSES}
 
     def setUp(self):

@@ -8,18 +8,15 @@ import select
 import unittest
 
 from tests.e2e.clients import (certificate_file, imap_login, inject, is_below, message, run, uids, wait_uids)
-from tests.e2e.harness import Suite, wait_for
+from tests.e2e.harness import SuiteCase, wait_for
 
 
-class Clients(unittest.TestCase):
+class Clients(SuiteCase):
     """One suite for the file; each test has an account of its own, named after it."""
 
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
-        cls.suite.cli("add", "domain", "here.test")
+        super().setUpClass()
         cls.certificate = certificate_file(cls.suite)
 
     def setUp(self):

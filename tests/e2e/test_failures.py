@@ -13,19 +13,18 @@ import time
 import unittest
 
 from tests.e2e.clients import Raw, imap_login, inject, message, uids, wait_uids
-from tests.e2e.harness import PROCESSES, Suite, wait_for
+from tests.e2e.harness import PROCESSES, Suite, SuiteCase, wait_for
 
 ALICE = "alice@here.test"
 BACK = 60
 
 
-class Failures(unittest.TestCase):
+class Failures(SuiteCase):
+    accounts = ("alice",)
+
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
-        cls.suite.add_accounts("here.test", "alice")
+        super().setUpClass()
         cls.suite.cli("set", "settings", "spf=false")
         cls.number = 0
 

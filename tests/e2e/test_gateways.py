@@ -7,20 +7,17 @@ import subprocess
 import unittest
 
 from tests.e2e.clients import Raw, imap_login, message, raw_imap, run, wait_uids
-from tests.e2e.harness import BIN, PROCESSES, TIMEOUT, Suite, wait_for
+from tests.e2e.harness import BIN, PROCESSES, TIMEOUT, Suite, SuiteCase, wait_for
 from tests.e2e.processes import Alone, second_gateways
 
 
-class TwoOfEach(unittest.TestCase):
+class TwoOfEach(SuiteCase):
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
+        super().setUpClass()
         stack = contextlib.ExitStack()
         cls.addClassCleanup(stack.close)
         cls.second = second_gateways(stack, cls.suite)
-        cls.suite.cli("add", "domain", "here.test")
 
     def setUp(self):
         self.user = re.sub("[^a-z0-9]", "", self.id().rsplit(".", 1)[-1].removeprefix("test_")) + "@here.test"

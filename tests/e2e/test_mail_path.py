@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from tests.e2e.clients import certificate_file, is_below, run
-from tests.e2e.harness import Dns, Sink, Suite, wait_for
+from tests.e2e.harness import Dns, Sink, Suite, SuiteCase, wait_for
 
 MESSAGE = (b"From: Carol <carol@far.test>\r\nTo: alice@here.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
            b"Date: Sat, 21 Nov 2026 10:00:00 +0100\r\nMessage-ID: <one@far.test>\r\nMIME-Version: 1.0\r\n"
@@ -15,13 +15,8 @@ MESSAGE = (b"From: Carol <carol@far.test>\r\nTo: alice@here.test\r\nSubject: =?u
            b"Stra\xc3\x9fe\r\n.\r\n..two dots\r\n\r\nlast line\r\n")
 
 
-class MailPath(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
-        cls.suite.add_accounts("here.test", "alice", "bob")
+class MailPath(SuiteCase):
+    accounts = ("alice", "bob")
 
     def imap(self, user="alice@here.test", password="secret"):
         client = imaplib.IMAP4("127.0.0.1", self.suite.port("imap"))

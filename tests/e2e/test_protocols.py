@@ -7,17 +7,10 @@ import time
 import unittest
 
 from tests.e2e.clients import Raw, imap_login, inject, is_below, message, raw_imap, uids, unverified, wait_uids
-from tests.e2e.harness import TIMEOUT, Suite, wait_for
+from tests.e2e.harness import TIMEOUT, SuiteCase, wait_for
 
 
-class Protocols(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
-        cls.suite.cli("add", "domain", "here.test")
-
+class Protocols(SuiteCase):
     def setUp(self):
         self.user = re.sub("[^a-z0-9]", "", self.id().rsplit(".", 1)[-1].removeprefix("test_")) + "@here.test"
         self.suite.cli("add", "account", self.user, "password=secret")

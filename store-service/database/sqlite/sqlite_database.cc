@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/base/status_macros.h"
+#include "store-service/database/forwarding_database.h"
 #include "store-service/database/sqlite/checkpointer.h"
 #include "store-service/database/sqlite/mail_schema.h"
 #include "store-service/database/sqlite/snapshot_reader.h"
@@ -57,11 +58,12 @@ int OnLogGrown(void* frames, sqlite3*, const char*, int count) {
   return SQLITE_OK;
 }
 
-class SqliteDatabase final : public Database {
+class SqliteDatabase final : public ForwardingDatabase<SqliteWriter> {
  public:
   SqliteDatabase(std::unique_ptr<SqliteWriter> writer, std::unique_ptr<sqlite::Connection> copier,
                  sqlite::Options readers, const SqliteDatabaseOptions& options)
-      : writer_(std::move(writer)),
+      : ForwardingDatabase(*writer),
+        writer_(std::move(writer)),
         readers_(std::make_shared<Readers>(std::move(readers),
                                            static_cast<size_t>(options.max_readers))),
         checkpointer_(std::move(copier), options.checkpoint_frames) {
@@ -69,39 +71,9 @@ class SqliteDatabase final : public Database {
   }
 
   absl::Status Commit(const Fence& fence, const WriteBatch& batch) override {
-    absl::Status status = writer_->Commit(fence, batch);
+    absl::Status status = ForwardingDatabase::Commit(fence, batch);
     checkpointer_.BetweenTransactions(writer_->connection(), log_frames_);
     return status;
-  }
-  absl::StatusOr<LaneRow> AcquireLane(uint32_t lane, std::string_view owner,
-                                      int64_t lease_ms) override {
-    return writer_->AcquireLane(lane, owner, lease_ms);
-  }
-  absl::Status RenewLanes(const Fence& lanes, int64_t lease_ms) override {
-    return writer_->RenewLanes(lanes, lease_ms);
-  }
-  absl::Status ReleaseLane(uint32_t lane, uint64_t epoch) override {
-    return writer_->ReleaseLane(lane, epoch);
-  }
-  absl::StatusOr<LaneRow> ReadLane(uint32_t lane) override { return writer_->ReadLane(lane); }
-  absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms,
-                                       uint32_t limit) override {
-    return writer_->PruneDeliveries(fence, before_ms, limit);
-  }
-  absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms,
-                                     uint32_t limit) override {
-    return writer_->PruneExpunges(fence, before_ms, limit);
-  }
-  absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows) override {
-    return writer_->PutSuspects(fence, rows);
-  }
-  absl::Status Condemn(const Fence& fence, const std::vector<uint64_t>& blob_keys,
-                       int64_t now_ms) override {
-    return writer_->Condemn(fence, blob_keys, now_ms);
-  }
-  absl::Status MarkDestroyed(const Fence& fence, const std::vector<uint64_t>& blob_keys,
-                             int64_t now_ms, int64_t keep_ms) override {
-    return writer_->MarkDestroyed(fence, blob_keys, now_ms, keep_ms);
   }
   absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() override {
     ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> connection, readers_->Take());
