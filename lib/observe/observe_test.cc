@@ -12,24 +12,33 @@
 namespace posthorn::observe {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-std::string HttpGet(uint16_t port, const std::string& path) {
+int Connect(uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  return fd;
+}
+
+std::string Ask(uint16_t port, const std::string& request) {
+  const int fd = Connect(port);
+  send(fd, request.data(), request.size(), MSG_NOSIGNAL);
   std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
-    const std::string request = "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    send(fd, request.data(), request.size(), 0);
-    char piece[4096];
-    for (ssize_t n = recv(fd, piece, sizeof(piece), 0); n > 0; n = recv(fd, piece, sizeof(piece), 0))
-      answer.append(piece, static_cast<size_t>(n));
-  }
+  char piece[4096];
+  for (ssize_t n = recv(fd, piece, sizeof(piece), 0); n > 0; n = recv(fd, piece, sizeof(piece), 0))
+    answer.append(piece, static_cast<size_t>(n));
   close(fd);
   return answer;
+}
+
+std::string HttpGet(uint16_t port, const std::string& path) {
+  return Ask(port, "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
 }
 
 TEST(Metrics, SameNameAndLabelsAreOneObject) {
@@ -50,6 +59,28 @@ TEST(HealthServer, AnswersAllThreePages) {
   missing.clear();
   EXPECT_THAT(HttpGet((*server)->port(), "/readyz"), HasSubstr("200 OK"));
   EXPECT_THAT(HttpGet((*server)->port(), "/metrics"), HasSubstr("posthorn_test_depth 7"));
+}
+
+TEST(HealthServer, NonsenseGetsAnErrorAndHarmsNobody) {
+  auto server = HealthServer::Start("127.0.0.1:0", [] { return ""; }, [] { return true; });
+  ASSERT_TRUE(server.ok());
+  const uint16_t port = (*server)->port();
+  EXPECT_THAT(HttpGet(port, "/nonsense"), HasSubstr("404 Not Found"));
+  EXPECT_THAT(HttpGet(port, "/livez/more"), HasSubstr("404 Not Found"));
+  EXPECT_THAT(HttpGet(port, "/livez?verbose=1"), HasSubstr("200 OK"));
+  EXPECT_THAT(Ask(port, "\x16\x03\x01 what\r\n\r\n"), HasSubstr("405 "));
+  EXPECT_THAT(Ask(port, "GET /" + std::string(100000, 'x')), AnyOf(HasSubstr("431 "), IsEmpty()));
+  EXPECT_THAT(HttpGet(port, "/readyz"), HasSubstr("200 OK"));
+}
+
+TEST(HealthServer, SilentClientsKeepNobodyWaiting) {
+  auto server = HealthServer::Start("127.0.0.1:0", [] { return ""; }, [] { return true; });
+  ASSERT_TRUE(server.ok());
+  std::vector<int> silent(20);
+  for (int& fd : silent) fd = Connect((*server)->port());
+  EXPECT_THAT(HttpGet((*server)->port(), "/livez"), HasSubstr("200 OK"));
+  server->reset();  // does not wait for them either
+  for (const int fd : silent) close(fd);
 }
 
 TEST(HealthServer, ATakenPortIsAnError) {
