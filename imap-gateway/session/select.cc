@@ -20,10 +20,15 @@ net::Task<absl::StatusOr<std::shared_ptr<MailboxView>>> OpenView(Session& sessio
   if (info == nullptr) co_return base::NotFound("no such mailbox");
   // A view that was here before the barrier has had all that came before it; a new one begins
   // later.
-  std::shared_ptr<MailboxView> view =
-      session.gateway().sync.Mailbox(session.ticket(), session.identity()->account, info->mailbox);
-  CO_RETURN_IF_ERROR(co_await view->WaitReady(kOpenLimit));
-  co_return view;
+  const uint64_t mailbox = info->mailbox;
+  for (bool again = true;; again = false) {
+    std::shared_ptr<MailboxView> view =
+        session.gateway().sync.Mailbox(session.ticket(), session.identity()->account, mailbox);
+    const absl::Status status = co_await view->WaitCurrent(kOpenLimit);
+    if (status.ok()) co_return view;
+    // It got a new UIDVALIDITY meanwhile: the next view begins with that.
+    if (view->state() != MailboxView::State::kChanged || !again) co_return status;
+  }
 }
 
 void Describe(Session& session, std::string& out) {

@@ -39,7 +39,7 @@ net::Task<absl::Status> Session::SendUpdates(Expunges expunges) {
   if (!selected_) co_return absl::OkStatus();
   Cursor& cursor = selected_->cursor;
   if (cursor.view().gone()) {
-    RequestBye("Mailbox was deleted");
+    RequestBye(std::string(ClosingReason()));
     co_return absl::OkStatus();
   }
   if (!cursor.HasNews() && selected_->keywords_told == cursor.view().keyword_names().size())

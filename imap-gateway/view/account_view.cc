@@ -41,13 +41,17 @@ const MailboxInfo* AccountView::Find(std::string_view name) const {
 void AccountView::FillOpen(v1::SyncRequest& request, uint64_t view) {
   request.mutable_open_account()->set_view(view);
   request.mutable_open_account()->set_ticket(ticket_);
+  request.mutable_open_account()->set_known_modseq(modseq_);
 }
 
 SyncSubscriber::Taken AccountView::OnReply(const v1::SyncReply& reply) {
   if (reply.has_account()) {
     Apply(reply.account());
   } else if (reply.has_closed()) {
-    if (reply.closed().reason() == v1::ViewClosed::AGAIN) return Taken::kOpenAgain;
+    if (reply.closed().reason() == v1::ViewClosed::AGAIN) {
+      behind_ = true;
+      return Taken::kOpenAgain;
+    }
     denied_ = true;
   }
   changed_.NotifyAll();
@@ -67,6 +71,7 @@ void AccountView::Apply(const v1::AccountState& state) {
   if (state.full()) {
     by_name_.clear();
     by_id_.clear();
+    behind_ = false;
   }
   for (const uint64_t mailbox : state.deleted()) Remove(mailbox);
   for (const v1::MailboxState& mailbox : state.mailboxes()) Remove(mailbox.mailbox());
@@ -88,8 +93,17 @@ net::Task<absl::Status> AccountView::WaitReady(std::chrono::milliseconds limit) 
 }
 
 net::Task<absl::Status> AccountView::WaitFor(uint64_t modseq, std::chrono::milliseconds limit) {
+  return WaitUntil([this, modseq] { return modseq_ >= modseq; }, limit);
+}
+
+net::Task<absl::Status> AccountView::WaitCurrent(std::chrono::milliseconds limit) {
+  return WaitUntil([this] { return !behind_; }, limit);
+}
+
+net::Task<absl::Status> AccountView::WaitUntil(std::function<bool()> there,
+                                               std::chrono::milliseconds limit) {
   const auto deadline = Clock::now() + limit;
-  while (!denied_ && (!ready_ || modseq_ < modseq)) {
+  while (!denied_ && (!ready_ || !there())) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0)

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -51,18 +52,22 @@ class AccountView : public SyncSubscriber {
 
   // kDeadlineExceeded, kPermissionDenied.
   net::Task<absl::Status> WaitReady(std::chrono::milliseconds limit);
+  // See MailboxView.
+  net::Task<absl::Status> WaitCurrent(std::chrono::milliseconds limit);
   net::Task<absl::Status> WaitFor(uint64_t modseq, std::chrono::milliseconds limit);
 
   void FillOpen(posthorn::store::v1::SyncRequest& request, uint64_t view) override;
   Taken OnReply(const posthorn::store::v1::SyncReply& reply) override;
 
  private:
+  net::Task<absl::Status> WaitUntil(std::function<bool()> there, std::chrono::milliseconds limit);
   void Apply(const posthorn::store::v1::AccountState& state);
   void Remove(uint64_t mailbox);
 
   std::string ticket_;
   bool ready_ = false;
   bool denied_ = false;
+  bool behind_ = false;  // closed by the store, to be opened again
   uint64_t modseq_ = 0;
   uint64_t quota_bytes_ = 0;
   uint64_t used_bytes_ = 0;

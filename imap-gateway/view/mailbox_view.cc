@@ -123,6 +123,7 @@ SyncSubscriber::Taken MailboxView::OnReply(const v1::SyncReply& reply) {
         Close(state_ == State::kReady ? State::kDeleted : State::kNotFound);
         break;
       default:
+        behind_ = true;
         return Taken::kOpenAgain;
     }
   }
@@ -164,6 +165,7 @@ void MailboxView::BeginLoading(const v1::ViewChunk& chunk) {
 
 void MailboxView::FinishLoading() {
   const std::unique_ptr<Loading> loading = std::move(loading_);
+  behind_ = false;
   if (state_ == State::kReady && loading->uid_validity != uid_validity_)
     return Close(State::kChanged);
   // Names are only ever appended, so a shorter list is an older one.
@@ -316,8 +318,17 @@ net::Task<absl::Status> MailboxView::WaitReady(std::chrono::milliseconds limit) 
 }
 
 net::Task<absl::Status> MailboxView::WaitFor(uint64_t modseq, std::chrono::milliseconds limit) {
+  return WaitUntil([this, modseq] { return modseq_ >= modseq; }, limit);
+}
+
+net::Task<absl::Status> MailboxView::WaitCurrent(std::chrono::milliseconds limit) {
+  return WaitUntil([this] { return !behind_; }, limit);
+}
+
+net::Task<absl::Status> MailboxView::WaitUntil(std::function<bool()> there,
+                                               std::chrono::milliseconds limit) {
   const auto deadline = Clock::now() + limit;
-  while (!gone() && (state_ == State::kLoading || modseq_ < modseq)) {
+  while (!gone() && (state_ == State::kLoading || !there())) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0)

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -54,6 +55,9 @@ class MailboxView : public SyncSubscriber {
 
   // Until it is loaded or gone: kDeadlineExceeded, kNotFound, kPermissionDenied, kAborted.
   net::Task<absl::Status> WaitReady(std::chrono::milliseconds limit);
+  // As WaitReady, and until a view that the store closed for being behind has caught up: for who
+  // has passed a barrier, which a closed view does not hold back.
+  net::Task<absl::Status> WaitCurrent(std::chrono::milliseconds limit);
   // Until everything up to `modseq` is in.
   net::Task<absl::Status> WaitFor(uint64_t modseq, std::chrono::milliseconds limit);
 
@@ -76,6 +80,7 @@ class MailboxView : public SyncSubscriber {
   };
   struct Loading;
 
+  net::Task<absl::Status> WaitUntil(std::function<bool()> there, std::chrono::milliseconds limit);
   void OnChunk(const posthorn::store::v1::ViewChunk& chunk);
   void BeginLoading(const posthorn::store::v1::ViewChunk& chunk);
   void FinishLoading();
@@ -102,6 +107,7 @@ class MailboxView : public SyncSubscriber {
   uint32_t uid_validity_ = 0;
   uint32_t uid_next_ = 1;
   std::unique_ptr<Loading> loading_;
+  bool behind_ = false;  // closed by the store, to be opened again
   std::deque<LogEntry> log_;
   uint64_t log_begin_ = 0;
   std::vector<Cursor*> cursors_;

@@ -49,12 +49,16 @@ void Change::Count(Mailbox& mailbox, const MessageColumns& row, int sign) {
   account_->row.used_count += static_cast<uint64_t>(static_cast<int64_t>(sign));
 }
 
+// Never given before in this account, whatever the clock says.
+uint32_t Change::NextUidValidity() const {
+  return std::max(static_cast<uint32_t>(now_ms_ / 1000), account_->row.last_uid_validity + 1);
+}
+
 Mailbox& Change::CreateMailbox(std::string name, std::string special_use) {
   AccountRow& row = account_->row;
   const MailboxId id = row.next_mailbox++;
   Mailbox& mailbox = account_->mailboxes[id];
-  row.last_uid_validity =
-      std::max(static_cast<uint32_t>(now_ms_ / 1000), row.last_uid_validity + 1);
+  row.last_uid_validity = NextUidValidity();
   mailbox.row = {.account = row.account,
                  .mailbox = id,
                  .name = std::move(name),
@@ -87,6 +91,22 @@ void Change::DeleteMailbox(Mailbox& mailbox) {
   deltas_.erase(mailbox.row.mailbox);
   account_->names.erase(mailbox.row.name);
   account_->mailboxes.erase(mailbox.row.mailbox);
+}
+
+void Change::BeginAnewAfter(ModSeq known) {
+  // How many ids the lost operations gave out is not known; this many were not.
+  constexpr uint64_t kNeverLost = uint64_t{1} << 32;
+  AccountRow& row = account_->row;
+  row.modseq = std::max(row.modseq, known);
+  row.next_mailbox += kNeverLost;
+  row.next_email_id += kNeverLost;
+  for (auto& [id, mailbox] : account_->mailboxes) {
+    row.last_uid_validity = NextUidValidity();
+    mailbox.row.uid_validity = row.last_uid_validity;
+    DeltaOf(mailbox).end = Delta::Mailbox::kRenumbered;
+    // Nobody can be told what happened since a moment before this one.
+    mailbox.row.log_floor = modseq();
+  }
 }
 
 void Change::Subscribe(std::string_view name, SubscriptionRow::State state) {

@@ -54,6 +54,9 @@ class Change {
   Mailbox& CreateMailbox(std::string name, std::string special_use);
   void RenameMailbox(Mailbox& mailbox, std::string name);
   void DeleteMailbox(Mailbox& mailbox);
+  // Changes that were told are lost: nothing given out before `known` may be given out again.
+  // Every mailbox gets a new UIDVALIDITY.
+  void BeginAnewAfter(ModSeq known);
   void Subscribe(std::string_view name, SubscriptionRow::State state);
 
   // True when all of `names` have or can get a bit.
@@ -84,6 +87,7 @@ class Change {
  private:
   Delta& DeltaOf(Mailbox& mailbox);
   void Count(Mailbox& mailbox, const MessageColumns& row, int sign);
+  uint32_t NextUidValidity() const;
   void ForgetOldOperations();
 
   AccountMemory* account_;

@@ -20,7 +20,8 @@ struct Delta {
   std::vector<UidSpan> expunged;  // ascending
   std::vector<std::string> new_keywords;
   std::string operation;  // id of the client's write that caused it, or empty
-  enum class Mailbox { kStays, kDeleted } end = Mailbox::kStays;
+  // kRenumbered: it has a new UIDVALIDITY; views must begin anew.
+  enum class Mailbox { kStays, kDeleted, kRenumbered } end = Mailbox::kStays;
 };
 
 using DeltaPtr = std::shared_ptr<const Delta>;

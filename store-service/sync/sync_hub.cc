@@ -44,10 +44,15 @@ void SyncHub::OnCommitted(const Batch& batch) {
     for (const ViewPtr& view : views) {
       const auto session = view->session.lock();
       if (!session) continue;
-      if (delta->end == Delta::Mailbox::kDeleted) {
-        session->Close(view, v1::ViewClosed::DELETED);
-      } else {
-        session->Push(view, {.delta = delta, .state = nullptr, .subscriptions = {}});
+      switch (delta->end) {
+        case Delta::Mailbox::kDeleted:
+          session->Close(view, v1::ViewClosed::DELETED);
+          break;
+        case Delta::Mailbox::kRenumbered:
+          session->Close(view, v1::ViewClosed::AGAIN);
+          break;
+        case Delta::Mailbox::kStays:
+          session->Push(view, {.delta = delta, .state = nullptr, .subscriptions = {}});
       }
     }
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "store-service/sync/view_chunks.h"
 
@@ -95,7 +96,8 @@ void SyncSession::OpenMailbox(const v1::OpenView& open) {
 void SyncSession::OpenAccount(const v1::OpenAccount& open) {
   const ViewPtr view = AddView(open.view(), open.ticket(), 0);
   if (!view) return;
-  hub_->lanes().loop().Spawn("sync account", ReadAccount(shared_from_this(), view));
+  hub_->lanes().loop().Spawn("sync account",
+                             ReadAccount(shared_from_this(), view, open.known_modseq()));
 }
 
 void SyncSession::Drop(uint64_t id) {
@@ -127,6 +129,10 @@ net::Task<void> SyncSession::ReadMailbox(std::shared_ptr<SyncSession> self, View
     Close(view, v1::ViewClosed::AGAIN);
     co_return;
   }
+  if (read->found == ViewSnapshot::Found::kLost) {
+    co_await AfterLoss(view, {open.mailbox(), open.known_uid_validity(), open.known_modseq()});
+    co_return;
+  }
   if (read->found == ViewSnapshot::Found::kNo) {
     Close(view, v1::ViewClosed::NOT_FOUND);
     co_return;
@@ -138,7 +144,15 @@ net::Task<void> SyncSession::ReadMailbox(std::shared_ptr<SyncSession> self, View
   SnapshotRead(view, read->modseq, std::move(snapshot));
 }
 
-net::Task<void> SyncSession::ReadAccount(std::shared_ptr<SyncSession> self, ViewPtr view) {
+// The gateway opens again and gets what is here, with its new UIDVALIDITY.
+net::Task<void> SyncSession::AfterLoss(ViewPtr view, KnownState known) {
+  const absl::Status status = co_await BeginAnewAfterLoss(hub_->lanes(), view->account, known);
+  if (!status.ok()) observe::Warning("store.sync.after_loss", {{"reason", base::Message(status)}});
+  if (view->phase != View::Phase::kClosed) Close(view, v1::ViewClosed::AGAIN);
+}
+
+net::Task<void> SyncSession::ReadAccount(std::shared_ptr<SyncSession> self, ViewPtr view,
+                                         ModSeq known) {
   // Makes the account's first mailboxes when it has none, and waits until they are durable.
   const auto made = co_await hub_->lanes().Committed(view->account);
   auto image = co_await hub_->lanes().readers().Run(
@@ -150,6 +164,10 @@ net::Task<void> SyncSession::ReadAccount(std::shared_ptr<SyncSession> self, View
   if (view->phase == View::Phase::kClosed) co_return;
   if (!made.ok() || !image.ok()) {
     Close(view, v1::ViewClosed::AGAIN);
+    co_return;
+  }
+  if (IsAhead({.modseq = known}, image->row)) {
+    co_await AfterLoss(view, {.modseq = known});
     co_return;
   }
   std::deque<v1::SyncReply> snapshot(1);

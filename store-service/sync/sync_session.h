@@ -18,6 +18,7 @@
 #include "lib/net/loop.h"
 #include "lib/rpc/server.h"
 #include "posthorn/store/v1/sync.pb.h"
+#include "store-service/sync/lost_changes.h"
 #include "store-service/sync/sync_hub.h"
 #include "store-service/sync/view.h"
 
@@ -47,7 +48,8 @@ class SyncSession : public std::enable_shared_from_this<SyncSession> {
   ViewPtr AddView(uint64_t id, const std::string& ticket, MailboxId mailbox);
   void Drop(uint64_t id);
   net::Task<void> ReadMailbox(std::shared_ptr<SyncSession> self, ViewPtr view, v1::OpenView open);
-  net::Task<void> ReadAccount(std::shared_ptr<SyncSession> self, ViewPtr view);
+  net::Task<void> ReadAccount(std::shared_ptr<SyncSession> self, ViewPtr view, ModSeq known);
+  net::Task<void> AfterLoss(ViewPtr view, KnownState known);
   net::Task<void> Wait(std::shared_ptr<SyncSession> self, v1::Barrier barrier);
   void SnapshotRead(const ViewPtr& view, ModSeq modseq, std::deque<v1::SyncReply> snapshot);
   void List(const ViewPtr& view);

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "lib/base/status_macros.h"
-#include "lib/observe/log.h"
+#include "store-service/sync/lost_changes.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -52,14 +52,6 @@ void AddSpans(std::vector<Uid> uids, v1::ViewChunk& chunk) {
 
 bool KnowsEnough(const v1::OpenView& open, const MailboxRow& row) {
   if (open.known_modseq() == 0 || open.known_uid_validity() != row.uid_validity) return false;
-  if (open.known_modseq() > row.modseq) {
-    // A fail-over lost changes that were told: the gateway must forget what it has.
-    observe::Error("store.sync.modseq_from_future", {{"account", row.account},
-                                                     {"mailbox", row.mailbox},
-                                                     {"known", open.known_modseq()},
-                                                     {"modseq", row.modseq}});
-    return false;
-  }
   return open.known_modseq() >= row.log_floor;
 }
 
@@ -82,6 +74,11 @@ absl::StatusOr<ViewSnapshot> ReadView(Database& database, AccountId account,
                    snapshot->FindMailbox(account, open.mailbox()));
   ViewSnapshot view;
   if (!row) return view;
+  const KnownState known{open.mailbox(), open.known_uid_validity(), open.known_modseq()};
+  if (IsAhead(known, *row)) {
+    view.found = ViewSnapshot::Found::kLost;
+    return view;
+  }
   view.found = ViewSnapshot::Found::kYes;
   view.modseq = row->modseq;
   const bool incremental = KnowsEnough(open, *row);

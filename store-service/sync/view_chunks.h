@@ -16,7 +16,8 @@ namespace v1 = ::posthorn::store::v1;
 inline constexpr size_t kChunkRows = 4000;
 
 struct ViewSnapshot {
-  enum class Found { kYes, kNo } found = Found::kNo;
+  // kLost: the reader knows changes that are not here; nothing was read.
+  enum class Found { kYes, kNo, kLost } found = Found::kNo;
   ModSeq modseq = 0;  // everything up to it is in
   std::vector<v1::ViewChunk> chunks;
 };
