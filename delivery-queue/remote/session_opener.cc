@@ -16,6 +16,7 @@ struct Attempt {
   Security security = Security::kOpportunistic;
   std::string user, password;
   bool by_mx = true;
+  Patience patience;
 };
 
 // In SNI and in the certificate; of a numeric address the latter only.
@@ -114,11 +115,12 @@ net::Task<std::optional<RemoteOutcome>> LogIn(SmtpClient& client, const Attempt&
 net::Task<Opened> OpenOnce(net::Loop& loop, Target target, Attempt attempt,
                            absl::Status& handshake) {
   absl::StatusOr<std::unique_ptr<net::Connection>> connection =
-      co_await net::Connect(loop, target.address, target.port, "", kConnectLimit);
+      co_await net::Connect(loop, target.address, target.port, "", attempt.patience.connect);
   if (!connection.ok())
     co_return Opened(Deferred("4.4.1", base::StrCat("421 4.4.1 ", target.host, " [", target.address,
                                                     "]: ", base::Message(connection.status()))));
-  auto session = std::make_unique<Session>(SmtpClient(*std::move(connection)), target.host);
+  auto session =
+      std::make_unique<Session>(SmtpClient(*std::move(connection), attempt.patience), target.host);
   SmtpClient& client = session->client;
   if (attempt.security == Security::kImplicit) {
     const absl::Status status = co_await client.ImplicitTls(attempt.tls, ServerName(target));
@@ -160,6 +162,7 @@ net::Task<Opened> OpenTarget(net::Loop& loop, Target target, Attempt attempt) {
 net::Task<Opened> OpenSession(OpenRequest request) {
   net::Loop& loop = request.seeker.loop;
   Attempt attempt{request.seeker.own_hostname, request.tls.any, Security::kOpportunistic, {}, {}};
+  attempt.patience = request.patience;
   if (request.route) {
     attempt.by_mx = false;
     attempt.security = request.route->security;

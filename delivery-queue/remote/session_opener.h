@@ -26,6 +26,7 @@ struct OpenRequest {
   std::string domain;                  // used when there is no route
   std::shared_ptr<const Route> route;  // null: mail exchangers of `domain`
   ClientTls tls;
+  Patience patience;
 };
 // Tries host after host [RFC5321 5.1].
 net::Task<Opened> OpenSession(OpenRequest request);

@@ -1,6 +1,7 @@
 #include "delivery-queue/remote/smtp_client.h"
 
-#include "delivery-queue/remote/timeouts.h"
+#include <algorithm>
+
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 
@@ -18,6 +19,8 @@ void ParseAuth(std::string_view mechanisms, Offers& offers) {
 }
 
 }  // namespace
+
+bool Accepted(const mail::Reply& reply) { return reply.code / 100 == 2; }
 
 Offers ParseOffers(const mail::Reply& ehlo) {
   Offers offers;
@@ -44,16 +47,26 @@ Offers ParseOffers(const mail::Reply& ehlo) {
   return offers;
 }
 
+bool Result::any_accepted() const { return std::ranges::any_of(replies, Accepted); }
+
 void Result::Decide(const mail::Reply& reply) {
   for (mail::Reply& each : replies)
-    if (each.code == 0 || each.positive()) each = reply;
+    if (each.code == 0 || Accepted(each)) each = reply;
 }
 
+// `limit` is for all lines together: a server that says one a minute is no server.
 net::Task<absl::StatusOr<mail::Reply>> SmtpClient::ReadReply(std::chrono::milliseconds limit) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + limit;
   mail::ReplyBuilder builder;
+  size_t size = 0;
   for (;;) {
-    CO_ASSIGN_OR_RETURN(const std::string_view line,
-                        co_await connection_->ReadLine(kMaxReplyLine, limit));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    CO_ASSIGN_OR_RETURN(
+        const std::string_view line,
+        co_await connection_->ReadLine(kMaxReplyLine, std::max(left, Patience::Time(0))));
+    size += line.size();
+    if (size > kMaxReply) co_return base::Unavailable("the reply is too long");
     switch (builder.Add(line)) {
       case mail::ReplyBuilder::State::kMore:
         break;
@@ -73,34 +86,34 @@ net::Task<absl::StatusOr<mail::Reply>> SmtpClient::Command(std::string line,
 }
 
 net::Task<absl::StatusOr<mail::Reply>> SmtpClient::ReadGreeting() {
-  return ReadReply(kGreetingLimit);
+  return ReadReply(patience_.greeting);
 }
 
 net::Task<absl::StatusOr<mail::Reply>> SmtpClient::Hello(std::string hostname) {
   offers_ = Offers();
   CO_ASSIGN_OR_RETURN(mail::Reply reply,
-                      co_await Command(base::StrCat("EHLO ", hostname, "\r\n"), kCommandLimit));
+                      co_await Command(base::StrCat("EHLO ", hostname, "\r\n"), patience_.command));
   if (reply.code == 250) {
     offers_ = ParseOffers(reply);
     co_return reply;
   }
   // [RFC5321 3.2] servers that do not know EHLO
   if (reply.code / 100 != 5) co_return reply;
-  co_return co_await Command(base::StrCat("HELO ", hostname, "\r\n"), kCommandLimit);
+  co_return co_await Command(base::StrCat("HELO ", hostname, "\r\n"), patience_.command);
 }
 
 net::Task<absl::StatusOr<mail::Reply>> SmtpClient::StartTls(
     std::shared_ptr<const net::TlsContext> context, std::string host) {
-  CO_ASSIGN_OR_RETURN(mail::Reply reply, co_await Command("STARTTLS\r\n", kCommandLimit));
+  CO_ASSIGN_OR_RETURN(mail::Reply reply, co_await Command("STARTTLS\r\n", patience_.command));
   if (reply.code != 220) co_return reply;
   CO_RETURN_IF_ERROR(
-      co_await connection_->StartTlsClient(std::move(context), std::move(host), kTlsLimit));
+      co_await connection_->StartTlsClient(std::move(context), std::move(host), patience_.tls));
   co_return reply;
 }
 
 net::Task<absl::Status> SmtpClient::ImplicitTls(std::shared_ptr<const net::TlsContext> context,
                                                 std::string host) {
-  return connection_->StartTlsClient(std::move(context), std::move(host), kTlsLimit);
+  return connection_->StartTlsClient(std::move(context), std::move(host), patience_.tls);
 }
 
 net::Task<absl::StatusOr<mail::Reply>> SmtpClient::Authenticate(std::string user,
@@ -110,16 +123,16 @@ net::Task<absl::StatusOr<mail::Reply>> SmtpClient::Authenticate(std::string user
         base::StrCat(std::string_view("\0", 1), user, std::string_view("\0", 1), password));
     CO_ASSIGN_OR_RETURN(
         mail::Reply plain,
-        co_await Command(base::StrCat("AUTH PLAIN ", secret, "\r\n"), kCommandLimit));
+        co_await Command(base::StrCat("AUTH PLAIN ", secret, "\r\n"), patience_.command));
     // [RFC4954 6] 504: offered, but not for this session.
     if (plain.code != 504 || !offers_.auth_login) co_return plain;
   }
   if (!offers_.auth_login) co_return mail::Reply();
-  CO_ASSIGN_OR_RETURN(mail::Reply reply, co_await Command("AUTH LOGIN\r\n", kCommandLimit));
+  CO_ASSIGN_OR_RETURN(mail::Reply reply, co_await Command("AUTH LOGIN\r\n", patience_.command));
   if (reply.code != 334) co_return reply;
-  CO_ASSIGN_OR_RETURN(reply, co_await Command(base::Base64(user) + "\r\n", kCommandLimit));
+  CO_ASSIGN_OR_RETURN(reply, co_await Command(base::Base64(user) + "\r\n", patience_.command));
   if (reply.code != 334) co_return reply;
-  co_return co_await Command(base::Base64(password) + "\r\n", kCommandLimit);
+  co_return co_await Command(base::Base64(password) + "\r\n", patience_.command);
 }
 
 std::string SmtpClient::MailCommand(const Transaction& transaction) const {
@@ -143,40 +156,44 @@ std::string SmtpClient::RcptCommand(const Transaction::Recipient& recipient) con
   return line + "\r\n";
 }
 
-net::Task<absl::Status> SmtpClient::SendPipelined(const Transaction& transaction, Result& result) {
+// All in one write [RFC2920 3.1]: a message costs two round trips.
+net::Task<absl::StatusOr<mail::Reply>> SmtpClient::SendPipelined(const Transaction& transaction,
+                                                                 Result& result) {
   connection_->Append(MailCommand(transaction));
   for (const auto& recipient : transaction.recipients) connection_->Append(RcptCommand(recipient));
-  CO_RETURN_IF_ERROR(co_await connection_->Flush(kCommandLimit));
-  CO_ASSIGN_OR_RETURN(const mail::Reply mail, co_await ReadReply(kCommandLimit));
+  connection_->Append("DATA\r\n");
+  CO_RETURN_IF_ERROR(co_await connection_->Flush(patience_.command));
+  CO_ASSIGN_OR_RETURN(const mail::Reply mail, co_await ReadReply(patience_.command));
+  if (mail.code == 421) co_return mail;
   for (mail::Reply& reply : result.replies) {
-    CO_ASSIGN_OR_RETURN(reply, co_await ReadReply(kCommandLimit));
+    CO_ASSIGN_OR_RETURN(reply, co_await ReadReply(patience_.command));
+    if (reply.code == 421) co_return reply;
     // What RCPT says after a refused MAIL ("503 need MAIL") tells nobody anything.
-    if (!mail.positive()) reply = mail;
+    if (!Accepted(mail)) reply = mail;
   }
-  co_return absl::OkStatus();
+  co_return co_await ReadReply(patience_.data);
 }
 
-net::Task<absl::Status> SmtpClient::SendInTurn(const Transaction& transaction, Result& result) {
+net::Task<absl::StatusOr<mail::Reply>> SmtpClient::SendInTurn(const Transaction& transaction,
+                                                              Result& result) {
   CO_ASSIGN_OR_RETURN(const mail::Reply mail,
-                      co_await Command(MailCommand(transaction), kCommandLimit));
-  if (!mail.positive()) {
+                      co_await Command(MailCommand(transaction), patience_.command));
+  if (mail.code == 421) co_return mail;
+  if (!Accepted(mail)) {
     result.replies.assign(result.replies.size(), mail);
-    co_return absl::OkStatus();
+    co_return mail::Reply();
   }
   for (size_t i = 0; i < transaction.recipients.size(); ++i) {
-    CO_ASSIGN_OR_RETURN(result.replies[i],
-                        co_await Command(RcptCommand(transaction.recipients[i]), kCommandLimit));
-    if (result.replies[i].code == 421) break;
+    CO_ASSIGN_OR_RETURN(result.replies[i], co_await Command(RcptCommand(transaction.recipients[i]),
+                                                            patience_.command));
+    if (result.replies[i].code == 421) co_return result.replies[i];
   }
-  co_return absl::OkStatus();
-}
-
-net::Task<absl::Status> SmtpClient::SendEnvelope(const Transaction& transaction, Result& result) {
-  return offers_.pipelining ? SendPipelined(transaction, result) : SendInTurn(transaction, result);
+  if (!result.any_accepted()) co_return mail::Reply();
+  co_return co_await Command("DATA\r\n", patience_.data);
 }
 
 net::Task<absl::Status> SmtpClient::Reset() {
-  CO_ASSIGN_OR_RETURN(const mail::Reply reply, co_await Command("RSET\r\n", kCommandLimit));
+  CO_ASSIGN_OR_RETURN(const mail::Reply reply, co_await Command("RSET\r\n", patience_.command));
   co_return reply.positive() ? absl::OkStatus() : base::Unavailable("RSET was refused");
 }
 
@@ -189,25 +206,21 @@ net::Task<Result> SmtpClient::Send(const Transaction& transaction) {
     result.body = first.status();
     co_return result;
   }
-  result.connection = co_await SendEnvelope(transaction, result);
-  bool accepted = false;
-  for (const mail::Reply& reply : result.replies) {
-    accepted = accepted || reply.positive();
-    // [RFC5321 3.8]
-    if (reply.code == 421) result.connection = base::Unavailable("the host closes the session");
-  }
-  if (!result.connection.ok()) {
-    result.Decide(mail::Reply());
-  } else if (accepted) {
-    result.connection = co_await SendData(transaction, *std::move(first), result);
+  absl::StatusOr<mail::Reply> data = offers_.pipelining
+                                         ? co_await SendPipelined(transaction, result)
+                                         : co_await SendInTurn(transaction, result);
+  if (data.ok()) {
+    result.connection =
+        co_await AfterData(transaction, *std::move(first), *std::move(data), result);
   } else {
-    result.connection = co_await Reset();
+    result.connection = data.status();
+    result.Decide(mail::Reply());
   }
   co_return result;
 }
 
 net::Task<void> SmtpClient::Quit() {
-  static_cast<void>(co_await Command("QUIT\r\n", kQuitLimit));
+  static_cast<void>(co_await Command("QUIT\r\n", patience_.quit));
   connection_->Close();
 }
 

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "delivery-queue/remote/body.h"
+#include "delivery-queue/remote/timeouts.h"
 #include "lib/mail/smtp_reply.h"
 #include "lib/net/connection.h"
 
@@ -30,6 +31,9 @@ struct Offers {
 };
 // From the lines of an EHLO reply; the first one is the server's name.
 Offers ParseOffers(const mail::Reply& ehlo);
+
+// 2xx: to MAIL, RCPT and the final dot nothing else is a yes.
+bool Accepted(const mail::Reply& reply);
 
 // One mail transaction.
 struct Transaction {
@@ -51,8 +55,8 @@ struct Transaction {
 
 // How far it got.
 struct Result {
-  // One for each recipient: RCPT's, or that of a later command where that one decided. Code 0: none
-  // came.
+  // One for each recipient: RCPT's, or that of a later command where that one decided, or the "421"
+  // that ended the session. Code 0: none came.
   std::vector<mail::Reply> replies;
   // OK: the connection can go on. Otherwise what became of it.
   absl::Status connection;
@@ -64,12 +68,14 @@ struct Result {
   // A later reply decides for all that RCPT accepted; code 0: none came, so that RCPT's "250" says
   // nothing.
   void Decide(const mail::Reply& reply);
+  // Some recipient, so far.
+  bool any_accepted() const;
 };
 
 class SmtpClient {
  public:
-  explicit SmtpClient(std::unique_ptr<net::Connection> connection)
-      : connection_(std::move(connection)) {}
+  explicit SmtpClient(std::unique_ptr<net::Connection> connection, Patience patience = {})
+      : connection_(std::move(connection)), patience_(patience) {}
 
   net::Task<absl::StatusOr<mail::Reply>> ReadGreeting();
   // EHLO, or HELO where that is not known. offers() holds afterwards.
@@ -102,17 +108,21 @@ class SmtpClient {
   net::Task<absl::StatusOr<mail::Reply>> Command(std::string line, std::chrono::milliseconds limit);
   std::string MailCommand(const Transaction& transaction) const;
   std::string RcptCommand(const Transaction::Recipient& recipient) const;
-  net::Task<absl::Status> SendEnvelope(const Transaction& transaction, Result& result);
-  net::Task<absl::Status> SendPipelined(const Transaction& transaction, Result& result);
-  net::Task<absl::Status> SendInTurn(const Transaction& transaction, Result& result);
-  net::Task<absl::Status> SendData(const Transaction& transaction, std::string first,
-                                   Result& result);
+  // MAIL, RCPT and DATA; the reply to DATA, code 0 when it was not sent.
+  net::Task<absl::StatusOr<mail::Reply>> SendPipelined(const Transaction& transaction,
+                                                       Result& result);
+  net::Task<absl::StatusOr<mail::Reply>> SendInTurn(const Transaction& transaction, Result& result);
+  net::Task<absl::Status> AfterData(const Transaction& transaction, std::string first,
+                                    mail::Reply data, Result& result);
+  net::Task<absl::Status> SendMessage(const Transaction& transaction, std::string first,
+                                      Result& result);
   net::Task<absl::Status> SendBody(const Transaction& transaction, std::string first,
                                    Result& result);
   net::Task<absl::Status> LastWords(absl::Status broken, Result& result);
   net::Task<absl::Status> Reset();
 
   std::unique_ptr<net::Connection> connection_;
+  Patience patience_;
   Offers offers_;
   uint64_t sent_ = 0;
   bool abandoned_ = false;

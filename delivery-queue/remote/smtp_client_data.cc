@@ -8,22 +8,39 @@
 #include "lib/mail/dot_codec.h"
 
 namespace posthorn::delivery_queue {
-net::Task<absl::Status> SmtpClient::SendData(const Transaction& transaction, std::string first,
-                                             Result& result) {
-  absl::StatusOr<mail::Reply> reply = co_await Command("DATA\r\n", kDataLimit);
-  if (!reply.ok()) {
-    result.Decide(mail::Reply());
-    co_return reply.status();
+namespace {
+
+absl::Status Closing() { return base::Unavailable("the host closes the session"); }
+
+}  // namespace
+
+// Goes on from the reply to DATA; code 0: it was not sent.
+net::Task<absl::Status> SmtpClient::AfterData(const Transaction& transaction, std::string first,
+                                              mail::Reply data, Result& result) {
+  // [RFC5321 3.8] whatever it answered, it is the last word in this session.
+  if (data.code == 421) {
+    result.Decide(data);
+    co_return Closing();
   }
-  if (reply->code != 354) {
-    // A 2xx here is nothing that was ever promised.
-    result.Decide(reply->positive()
-                      ? mail::Reply(451, {4, 5, 0}, "The host answered DATA out of order")
-                      : *reply);
-    if (reply->code == 421 || reply->positive())
-      co_return base::Unavailable("the host closes the session");
-    co_return co_await Reset();
+  if (data.code == 0) co_return co_await Reset();
+  if (data.code == 354) {
+    if (result.any_accepted())
+      co_return co_await SendMessage(transaction, std::move(first), result);
+    // [RFC2920 3.1] a message for nobody must be ended all the same.
+    CO_ASSIGN_OR_RETURN(const mail::Reply end, co_await Command(".\r\n", patience_.final_dot));
+    co_return end.code == 421 ? Closing() : absl::OkStatus();
   }
+  if (data.code < 400) {
+    // Nothing that was ever promised.
+    result.Decide(mail::Reply(451, {4, 5, 0}, "The host answered DATA out of order"));
+    co_return Closing();
+  }
+  result.Decide(data);
+  co_return co_await Reset();
+}
+
+net::Task<absl::Status> SmtpClient::SendMessage(const Transaction& transaction, std::string first,
+                                                Result& result) {
   if (absl::Status sent = co_await SendBody(transaction, std::move(first), result); !sent.ok()) {
     // Closing without the dot makes the server forget the message.
     result.Decide(mail::Reply());
@@ -32,15 +49,14 @@ net::Task<absl::Status> SmtpClient::SendData(const Transaction& transaction, std
   }
   result.after_dot = true;
   KILL_POINT("remote.after_dot");
-  reply = co_await ReadReply(kFinalDotLimit);
+  const absl::StatusOr<mail::Reply> reply = co_await ReadReply(patience_.final_dot);
   if (!reply.ok()) {
     result.Decide(mail::Reply());
     co_return reply.status();
   }
   result.Decide(*reply);
   ++sent_;
-  co_return reply->code == 421 ? base::Unavailable("the host closes the session")
-                               : absl::OkStatus();
+  co_return reply->code == 421 ? Closing() : absl::OkStatus();
 }
 
 net::Task<absl::Status> SmtpClient::SendBody(const Transaction& transaction, std::string first,
@@ -53,7 +69,7 @@ net::Task<absl::Status> SmtpClient::SendBody(const Transaction& transaction, std
     connection_->Append(encoded);
     encoded.clear();
     if (connection_->pending() >= kWriteBlock)
-      CO_RETURN_IF_ERROR(co_await connection_->Flush(kBlockLimit));
+      CO_RETURN_IF_ERROR(co_await connection_->Flush(patience_.block));
     absl::StatusOr<std::string> next = co_await transaction.body->Next();
     if (!next.ok()) {
       result.body = next.status();
@@ -66,12 +82,12 @@ net::Task<absl::Status> SmtpClient::SendBody(const Transaction& transaction, std
   KILL_POINT("remote.before_dot");
   // From here on the peer may get the dot, whatever this flush says.
   result.after_dot = true;
-  co_return co_await connection_->Flush(kBlockLimit);
+  co_return co_await connection_->Flush(patience_.block);
 }
 
 net::Task<absl::Status> SmtpClient::LastWords(absl::Status broken, Result& result) {
-  const absl::StatusOr<mail::Reply> reply = co_await ReadReply(kLastWordsLimit);
-  if (reply.ok() && !reply->positive()) result.Decide(*reply);
+  const absl::StatusOr<mail::Reply> reply = co_await ReadReply(patience_.last_words);
+  if (reply.ok() && reply->code >= 400) result.Decide(*reply);
   co_return broken;
 }
 

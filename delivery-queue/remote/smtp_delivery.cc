@@ -167,7 +167,7 @@ net::Task<void> SmtpDelivery::Core::Serve(Worker& worker) {
 
 net::Task<bool> SmtpDelivery::Core::WaitForLetter(Worker& worker) {
   if (!worker.session) co_return false;
-  const Clock::time_point end = Clock::now() + kIdleLimit;
+  const Clock::time_point end = Clock::now() + worker.core->settings_.patience.idle;
   NextHop& hop = *worker.hop;
   ++hop.idle;
   while (hop.empty() && !worker.core->stopping_ && Clock::now() < end) {
@@ -183,7 +183,8 @@ net::Task<bool> SmtpDelivery::Core::Open(Worker& worker) {
   OpenRequest request{{core.loop_, core.resolver_, core.settings_.hostname, core.settings_.port},
                       worker.hop->domain(),
                       worker.hop->route,
-                      core.tls_};
+                      core.tls_,
+                      core.settings_.patience};
   Opened opened = co_await OpenSession(std::move(request));
   if (auto* session = std::get_if<std::unique_ptr<Session>>(&opened)) {
     worker.session = std::move(*session);

@@ -23,6 +23,7 @@
 #include "delivery-queue/remote/body.h"
 #include "delivery-queue/remote/client_tls.h"
 #include "delivery-queue/remote/route.h"
+#include "delivery-queue/remote/timeouts.h"
 
 namespace posthorn::dns {
 class Resolver;
@@ -37,6 +38,7 @@ struct RemoteSettings {
   std::string hostname;  // in EHLO
   uint16_t port = 25;
   std::vector<Route> routes;
+  Patience patience;
 };
 
 class SmtpDelivery : public RemoteDelivery {

@@ -124,6 +124,8 @@ class SmtpSink {
       }
       if (line.starts_with("MAIL")) mail = {line, {}, {}, number, encrypted};
       if (line.starts_with("RCPT") && reply.starts_with("250")) mail.to.push_back(line);
+      if (reply.starts_with("354") && mail.to.empty() && !answers.contains("DATA"))
+        reply = "554 5.5.1 no valid recipients\r\n";
       if (reply.starts_with("354")) {
         connection.Append(reply);
         if (!(co_await connection.Flush(kLimit)).ok() || !co_await ReadData(connection, mail))

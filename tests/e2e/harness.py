@@ -273,7 +273,7 @@ class Sink:
                     envelope["recipients"].append(text[8:].split(">")[0].lstrip("<"))
                 say(answer)
             elif verb == "DATA":
-                answer = self.reply("DATA", "354 go")
+                answer = self.reply("DATA", "354 go" if envelope["recipients"] else "554 5.5.1 no valid recipients")
                 say(answer)
                 if not answer.startswith("354"):
                     continue
