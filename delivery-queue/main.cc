@@ -39,6 +39,7 @@ RetrySchedule ScheduleOf(const Settings& settings) {
   if (!settings.retry_schedule().empty())
     schedule.waits_seconds = {settings.retry_schedule().begin(), settings.retry_schedule().end()};
   if (settings.has_retry_lifetime()) schedule.lifetime_seconds = settings.retry_lifetime();
+  if (settings.has_delay_notice()) schedule.delay_notice_seconds = settings.delay_notice();
   return schedule;
 }
 

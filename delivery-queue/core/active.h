@@ -17,6 +17,7 @@ struct MailQueue::Active {
   bool dirty = false;     // states differ from the journal's
   bool remote_done = false;  // some recipient left for another host: Done must not wait
   bool removed = false;   // an operator dropped it meanwhile
+  bool delay_tried = false;  // to tell the sender, since it was loaded
   bool hold = false;      // an operator stopped it meanwhile
 };
 

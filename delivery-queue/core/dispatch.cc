@@ -129,6 +129,7 @@ void MailQueue::OnRemote(const ActivePtr& active, int recipient, const RemoteOut
   state->set_last_reply(outcome.reply);
   state->set_status(outcome.status);
   state->set_host(outcome.host);
+  state->set_replied(outcome.replied);
   const int64_t now = base::WallMillis();
   switch (outcome.kind) {
     case RemoteOutcome::Kind::kSent:
@@ -144,6 +145,8 @@ void MailQueue::OnRemote(const ActivePtr& active, int recipient, const RemoteOut
       Note(*active, Event::DEFERRED, Event::TEMPORARY, recipient, outcome.reply, outcome.host);
       if (limits_.retry.Expired(active->stored->entry().received_ms(), now)) {
         state->set_phase(RecipientState::BOUNCING);
+        // [RFC3463 3.5] delivery time expired; last_reply still says why it never worked.
+        state->set_status("4.4.7");
         break;
       }
       state->set_phase(RecipientState::DEFERRED);

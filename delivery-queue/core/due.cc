@@ -19,23 +19,22 @@ constexpr int64_t kLongestTimer = 60'000;
 
 void MailQueue::PumpDue() {
   const int64_t now = base::WallMillis();
-  while (!due_.empty() && due_.begin()->first <= now && active_ < limits_.active) {
+  while (!due_.empty() && due_.begin()->first <= now && counts_.active < limits_.active) {
     const EntryKey key = due_.begin()->second;
     const int64_t due = due_.begin()->first;
     due_.erase(due_.begin());
     const auto found = slots_.find(key);
     // A key may stand here twice after an operator moved it; only its newest time counts.
     if (found == slots_.end() || found->second.active || found->second.held || found->second.due_ms != due) continue;
-    found->second.active = std::make_shared<Active>();
+    Change(found->second, [](Slot& slot) { slot.active = std::make_shared<Active>(); });
     found->second.active->key = key;
-    ++active_;
     parts_.loop.Spawn("queue.load", Load(key));
   }
   ArmTimer();
 }
 
 void MailQueue::ArmTimer() {
-  if (due_.empty() || active_ >= limits_.active) return;
+  if (due_.empty() || counts_.active >= limits_.active) return;
   const int64_t at = due_.begin()->first;
   if (timer_ && timer_at_ <= at) return;
   timer_at_ = at;
@@ -68,8 +67,7 @@ net::Task<void> MailQueue::Load(EntryKey key) {
   ActivePtr active = found->second.active;
   if (!stored.ok()) {
     observe::Error("queue.load", {{"message", key.message.ToString()}, {"status", stored.status().ToString()}});
-    --active_;
-    found->second.active = nullptr;
+    Change(found->second, [](Slot& slot) { slot.active = nullptr; });
     SetDue(key, found->second, base::WallMillis() + kLongestTimer);
     co_return;
   }
@@ -95,14 +93,18 @@ net::Task<bool> MailQueue::Act(EntryKey key, Action action) {
   auto active = std::make_shared<Active>();
   active->key = key;
   active->stored = std::make_shared<StoredEntry>(*std::move(stored));
-  found->second.active = active;
-  MarkHeld(found->second, false);
-  ++active_;
+  Change(found->second, [&](Slot& slot) {
+    slot.active = active;
+    slot.held = false;
+  });
   active->removed = action == Action::kRemove;
   active->stored->set_held(action == Action::kHold);
   for (RecipientState& state : *active->stored->mutable_states()) {
     const bool open = state.phase() == RecipientState::READY || state.phase() == RecipientState::DEFERRED;
-    if (open && action == Action::kBounce) state.set_phase(RecipientState::BOUNCING);
+    if (open && action == Action::kBounce) {
+      state.set_phase(RecipientState::BOUNCING);
+      if (state.last_reply().empty()) state.set_last_reply("Returned by an operator");
+    }
     if (open && action == Action::kRetry) state.set_phase(RecipientState::READY);
   }
   if (action == Action::kRemove) {
@@ -135,10 +137,7 @@ std::vector<uint64_t> MailQueue::Held(const std::vector<uint64_t>& blobs) const 
 }
 
 MailQueue::Counts MailQueue::counts() const {
-  Counts counts;
-  counts.entries = slots_.size();
-  counts.active = active_;
-  counts.held = held_;
+  Counts counts = counts_;
   counts.oldest_ms = slots_.empty() ? 0 : slots_.begin()->first.message.millis();
   return counts;
 }

@@ -1,5 +1,7 @@
 #include "delivery-queue/core/mail_queue.h"
 
+#include <algorithm>
+#include <functional>
 #include <set>
 
 #include "delivery-queue/core/active.h"
@@ -26,17 +28,12 @@ observe::Counter* Accepted() {
   return kCounter;
 }
 
-// The earliest next attempt; nothing when no recipient waits.
-std::optional<int64_t> NextAttempt(const StoredEntry& stored) {
-  std::optional<int64_t> next;
-  for (const RecipientState& state : stored.states()) {
-    if (state.phase() != RecipientState::DEFERRED && state.phase() != RecipientState::READY &&
-        state.phase() != RecipientState::BOUNCING)
-      continue;
-    const int64_t at = state.phase() == RecipientState::DEFERRED ? state.next_attempt_ms() : 0;
-    next = next ? std::min(*next, at) : at;
-  }
-  return next;
+bool Finished(const RecipientState& state) {
+  return state.phase() == RecipientState::DONE || state.phase() == RecipientState::FAILED;
+}
+
+uint32_t OpenRecipients(const StoredEntry& stored) {
+  return static_cast<uint32_t>(std::ranges::count_if(stored.states(), std::not_fn(Finished)));
 }
 
 void FillStates(StoredEntry& stored) {
@@ -70,12 +67,11 @@ void MailQueue::Accept(Entry entry, std::function<void(absl::Status)> answer) {
   active->stored = std::make_shared<StoredEntry>();
   *active->stored->mutable_entry() = std::move(entry);
   FillStates(*active->stored);
-  AddSlot(key, {active, 0, active->stored->entry().blob().key(), false, false});
-  ++active_;
+  AddSlot(key, {active, 0, active->stored->entry().blob().key(), false, false,
+                OpenRecipients(*active->stored)});
   Save(active, [this, alive = alive_, active, answer = std::move(answer)](const absl::Status& status) {
     if (!*alive) return;
     if (!status.ok()) {
-      --active_;
       Erase(active->key);
       return answer(status);
     }
@@ -92,9 +88,28 @@ void MailQueue::Save(const ActivePtr& active, Journal::Stored stored) {
   parts_.journal.Put(active->key, active->stored->SerializeAsString(), std::move(stored));
 }
 
+void MailQueue::Tally(const Slot& slot, int64_t sign) {
+  const auto add = [sign](uint64_t& counter, uint64_t by) { counter += static_cast<uint64_t>(sign) * by; };
+  add(counts_.entries, 1);
+  if (slot.active) {
+    add(counts_.active, 1);
+    add(counts_.recipients_ready, slot.open);
+  } else if (slot.held) {
+    add(counts_.held, 1);
+  } else {
+    add(counts_.recipients_deferred, slot.open);
+  }
+}
+
+void MailQueue::Change(Slot& slot, const std::function<void(Slot&)>& change) {
+  Tally(slot, -1);
+  change(slot);
+  Tally(slot, 1);
+}
+
 void MailQueue::AddSlot(const EntryKey& key, Slot slot) {
   ++blobs_[slot.blob];
-  if (slot.held) ++held_;
+  Tally(slot, 1);
   slots_[key] = std::move(slot);
 }
 
@@ -102,13 +117,8 @@ void MailQueue::Erase(const EntryKey& key) {
   const auto found = slots_.find(key);
   if (found == slots_.end()) return;
   if (const auto blob = blobs_.find(found->second.blob); --blob->second == 0) blobs_.erase(blob);
-  MarkHeld(found->second, false);
+  Tally(found->second, -1);
   slots_.erase(found);
-}
-
-void MailQueue::MarkHeld(Slot& slot, bool held) {
-  if (slot.held != held) held_ += held ? 1 : -1;
-  slot.held = held;
 }
 
 void MailQueue::Run(ActivePtr active) {
@@ -173,9 +183,11 @@ net::Task<void> MailQueue::ExpandAndRun(ActivePtr active) {
   }
   KILL_POINT("queue.after_expansion");
   Note(*active, Event::EXPANDED, Event::OK, -1, "", "");
+  if (const auto found = slots_.find(active->key); found != slots_.end())
+    Change(found->second, [&](Slot& slot) { slot.open = OpenRecipients(*active->stored); });
   for (const ActivePtr& page : others) {
-    AddSlot(page->key, {page, 0, page->stored->entry().blob().key(), false, true});
-    ++active_;
+    AddSlot(page->key, {page, 0, page->stored->entry().blob().key(), false, true,
+                        OpenRecipients(*page->stored)});
     Dispatch(page);
   }
   Dispatch(std::move(active));
@@ -183,19 +195,19 @@ net::Task<void> MailQueue::ExpandAndRun(ActivePtr active) {
 
 void MailQueue::Finish(const ActivePtr& active) {
   parts_.journal.Done(active->key, active->remote_done ? Journal::Urgency::kSoon : Journal::Urgency::kRides);
-  --active_;
   Erase(active->key);
   PumpDue();
 }
 
 void MailQueue::Defer(const ActivePtr& active, int64_t due_ms) {
-  --active_;
   const auto found = slots_.find(active->key);
   if (found == slots_.end()) return;
-  Slot& slot = found->second;
-  MarkHeld(slot, active->stored->held());
-  slot.active = nullptr;
-  SetDue(active->key, slot, due_ms);
+  Change(found->second, [&](Slot& slot) {
+    slot.active = nullptr;
+    slot.held = active->stored->held();
+    slot.open = OpenRecipients(*active->stored);
+  });
+  SetDue(active->key, found->second, due_ms);
   PumpDue();
 }
 
@@ -215,7 +227,11 @@ void MailQueue::Settle(ActivePtr active) {
     parts_.loop.Spawn("queue.bounce", Bounce(std::move(active), std::move(failed)));
     return;
   }
-  const std::optional<int64_t> next = NextAttempt(*active->stored);
+  if (std::vector<int> late = Late(*active); !late.empty()) {
+    parts_.loop.Spawn("queue.delay", TellDelay(std::move(active), std::move(late)));
+    return;
+  }
+  const std::optional<int64_t> next = NextDue(*active->stored);
   if (!next) return Finish(active);
   if (active->hold) active->stored->set_held(true);
   Save(active, [this, alive = alive_, active, due = *next](const absl::Status& status) {
@@ -225,31 +241,6 @@ void MailQueue::Settle(ActivePtr active) {
     if (active->removed) return Finish(active);
     Defer(active, due);
   });
-}
-
-net::Task<void> MailQueue::Bounce(ActivePtr active, std::vector<int> failed) {
-  const std::shared_ptr<bool> alive = alive_;
-  while (!active->stored->entry().sender().empty()) {
-    absl::StatusOr<std::optional<Entry>> dsn = co_await parts_.bounces.Write(active->stored, failed);
-    if (!*alive) co_return;
-    if (dsn.ok() && !dsn->has_value()) break;
-    if (dsn.ok()) {
-      net::Promise<absl::Status> accepted(parts_.loop);
-      Accept(**std::move(dsn), [accepted](absl::Status status) mutable { accepted.Set(std::move(status)); });
-      if ((co_await accepted.Get()).ok()) break;
-    }
-    if (!*alive) co_return;
-    co_await net::Sleep(parts_.loop, kDirectoryAway);
-    if (!*alive) co_return;
-  }
-  KILL_POINT("queue.after_bounce");
-  for (const int i : failed) {
-    RecipientState* state = active->stored->mutable_states(i);
-    state->set_phase(RecipientState::FAILED);
-    Note(*active, Event::BOUNCED, Event::PERMANENT, i, state->last_reply(), state->host());
-  }
-  active->dirty = true;
-  Settle(std::move(active));
 }
 
 absl::Status MailQueue::Recover() {
@@ -262,7 +253,9 @@ absl::Status MailQueue::Recover() {
       return;
     }
     if (key.part == 0 && !stored.expanded()) unexpanded.insert(key.message);
-    found[key] = {nullptr, NextAttempt(stored).value_or(0), stored.entry().blob().key(), stored.held(), true};
+    FillStates(stored);
+    found[key] = {nullptr, NextDue(stored).value_or(0), stored.entry().blob().key(), stored.held(), true,
+                  OpenRecipients(stored)};
   });
   if (!status.ok()) return status;
   for (auto& [key, slot] : found) {

@@ -37,7 +37,7 @@ class MailQueue {
     Directory& directory;
     LocalDelivery& local;
     RemoteDelivery& remote;
-    BounceWriter& bounces;
+    ReportWriter& reports;
     std::function<void(common::v1::Event)> record;
   };
   struct Limits {
@@ -71,6 +71,9 @@ class MailQueue {
     uint64_t entries = 0;
     uint64_t active = 0;
     uint64_t held = 0;
+    // Recipients that are not finished: of active entries, and of those that wait for their next attempt.
+    uint64_t recipients_ready = 0;
+    uint64_t recipients_deferred = 0;
     int64_t oldest_ms = 0;  // 0: nothing waits
   };
   Counts counts() const;
@@ -83,6 +86,7 @@ class MailQueue {
     uint64_t blob = 0;
     bool held = false;
     bool durable = false;
+    uint32_t open = 0;  // recipients that are not finished
   };
   using ActivePtr = std::shared_ptr<Active>;
 
@@ -96,13 +100,18 @@ class MailQueue {
   void OnRemote(const ActivePtr& active, int recipient, const RemoteOutcome& outcome);
   void Settle(ActivePtr active);
   net::Task<void> Bounce(ActivePtr active, std::vector<int> failed);
+  std::vector<int> Late(const Active& active) const;
+  net::Task<void> TellDelay(ActivePtr active, std::vector<int> late);
+  std::optional<int64_t> NextDue(const queue::v1::StoredEntry& stored) const;
   void Defer(const ActivePtr& active, int64_t due_ms);
   void Finish(const ActivePtr& active);
   void Save(const ActivePtr& active, Journal::Stored stored);
   void AddSlot(const EntryKey& key, Slot slot);
   void SetDue(const EntryKey& key, Slot& slot, int64_t due_ms);
   void Erase(const EntryKey& key);
-  void MarkHeld(Slot& slot, bool held);
+  // Every change of what counts() tells goes through this one.
+  void Change(Slot& slot, const std::function<void(Slot&)>& change);
+  void Tally(const Slot& slot, int64_t sign);
   void PumpDue();
   net::Task<void> Load(EntryKey key);
   void ArmTimer();
@@ -114,8 +123,7 @@ class MailQueue {
   std::map<EntryKey, Slot> slots_;
   std::multimap<int64_t, EntryKey> due_;        // not active, not held
   std::unordered_map<uint64_t, uint32_t> blobs_;  // blob key → entries that need it
-  size_t active_ = 0;
-  size_t held_ = 0;
+  Counts counts_;  // without oldest_ms
   std::unique_ptr<net::Loop::Timer> timer_;
   int64_t timer_at_ = 0;
   std::shared_ptr<bool> alive_;

@@ -24,6 +24,7 @@ using store::v1::DeliverRequest;
 using store::v1::DeliveryResult;
 using store::v1::ResolveReply;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 // A store that remembers, as the real one does by delivery id, what it was given.
@@ -87,20 +88,29 @@ class FakeRemote : public RemoteDelivery {
   std::map<std::string, std::deque<RemoteOutcome>> outcomes;
 };
 
-class FakeBounces : public BounceWriter {
+class FakeReports : public ReportWriter {
  public:
-  net::Task<absl::StatusOr<std::optional<Entry>>> Write(std::shared_ptr<const StoredEntry> entry,
-                                                        std::vector<int> failed) override {
-    for (const int i : failed) bounced.push_back(entry->entry().recipients(i).address());
+  net::Task<absl::StatusOr<std::optional<Entry>>> Write(ReportRequest request) override {
+    const bool failed = request.action == ReportRequest::Action::kFailed;
+    if (!failure.ok()) co_return failure;
+    for (const int i : request.recipients) {
+      (failed ? bounced : delayed).push_back(request.entry->entry().recipients(i).address());
+      statuses.push_back(request.entry->states(i).status());
+      replies.push_back(request.entry->states(i).last_reply());
+    }
     Entry dsn;
-    const auto parent = *base::MessageId::FromBytes(entry->entry().message_id());
-    dsn.set_message_id(std::string(base::MessageId::Derive(parent, "dsn").bytes()));
+    const auto parent = *base::MessageId::FromBytes(request.entry->entry().message_id());
+    dsn.set_message_id(std::string(base::MessageId::Derive(parent, failed ? "dsn" : "delay").bytes()));
     dsn.mutable_blob()->set_key(99);
     dsn.set_received_ms(base::WallMillis());
-    dsn.add_recipients()->set_address(entry->entry().sender());
+    dsn.add_recipients()->set_address(request.entry->entry().sender());
     co_return std::optional<Entry>(std::move(dsn));
   }
   std::vector<std::string> bounced;
+  std::vector<std::string> delayed;
+  std::vector<std::string> statuses;
+  std::vector<std::string> replies;
+  absl::Status failure;
 };
 
 class MailQueueTest : public ::testing::Test {
@@ -121,7 +131,7 @@ class MailQueueTest : public ::testing::Test {
     journal_ = *OpenLocalJournal(loop_, file::Real(), {directory_path_ + "/journal"});
     local_ = std::make_unique<LocalDelivery>(loop_, store_, journal_->id(), [this] { return queue_->Oldest(); });
     queue_ = std::make_unique<MailQueue>(
-        MailQueue::Parts{loop_, *journal_, pool_, directory_, *local_, remote_, bounces_,
+        MailQueue::Parts{loop_, *journal_, pool_, directory_, *local_, remote_, reports_,
                          [this](common::v1::Event event) { steps_.push_back(event.step()); }},
         limits_);
     ASSERT_TRUE(queue_->Recover().ok());
@@ -130,6 +140,21 @@ class MailQueueTest : public ::testing::Test {
     queue_.reset();
     local_.reset();
     journal_.reset();
+  }
+
+  void Restart() {
+    Stop();
+    Start();
+  }
+  // On the oldest entry.
+  void Act(MailQueue::Action action) {
+    loop_.Spawn("test.act", [](MailQueue& queue, EntryKey key, MailQueue::Action what) -> net::Task<void> {
+      EXPECT_TRUE(co_await queue.Act(key, what));
+    }(*queue_, queue_->Keys(nullptr, 1).at(0), action));
+  }
+  void Retry() { Act(MailQueue::Action::kRetry); }
+  static RemoteOutcome Later(const std::string& reply) {
+    return {RemoteOutcome::Kind::kDeferred, reply, "4.3.0", "mx.far.test", true};
   }
 
   Entry Message(const std::string& sender, const std::vector<std::string>& recipients) {
@@ -172,7 +197,7 @@ class MailQueueTest : public ::testing::Test {
   FakeStore store_;
   FakeDirectory directory_;
   FakeRemote remote_;
-  FakeBounces bounces_;
+  FakeReports reports_;
   MailQueue::Limits limits_;
   std::vector<common::v1::Event::Step> steps_;
   std::unique_ptr<Journal> journal_;
@@ -186,7 +211,7 @@ TEST_F(MailQueueTest, EachRecipientGetsOneCopyThoughAliasesOverlap) {
   ASSERT_TRUE(Accept(entry).ok());
   RunUntilEmpty();
   EXPECT_THAT(store_.order, UnorderedElementsAre(1, 2));
-  EXPECT_TRUE(bounces_.bounced.empty());
+  EXPECT_TRUE(reports_.bounced.empty());
 }
 
 TEST_F(MailQueueTest, TheSameMessageIdIsAcceptedOnce) {
@@ -213,19 +238,19 @@ TEST_F(MailQueueTest, AStoreThatIsAwayOnlyDelays) {
 TEST_F(MailQueueTest, UnknownRecipientsBounceAndTheBounceIsDelivered) {
   ASSERT_TRUE(Accept(Message("bob@a.test", {"alice@a.test", "nobody@a.test"})).ok());
   RunUntilEmpty();
-  EXPECT_THAT(bounces_.bounced, ElementsAre("nobody@a.test"));
+  EXPECT_THAT(reports_.bounced, ElementsAre("nobody@a.test"));
   EXPECT_THAT(store_.order, ElementsAre(1, 2));
 }
 
 TEST_F(MailQueueTest, ABounceOfABounceIsDropped) {
   ASSERT_TRUE(Accept(Message("", {"nobody@a.test"})).ok());
   RunUntilEmpty();
-  EXPECT_TRUE(bounces_.bounced.empty());
+  EXPECT_TRUE(reports_.bounced.empty());
 }
 
 TEST_F(MailQueueTest, DeferredMailSurvivesARestartAndIsTriedAgain) {
-  remote_.outcomes["a@far.test"] = {{RemoteOutcome::Kind::kDeferred, "451 later", "4.3.0", "mx.far.test"},
-                                    {RemoteOutcome::Kind::kSent, "250 ok", "2.0.0", "mx.far.test"}};
+  remote_.outcomes["a@far.test"] = {Later("451 later"),
+                                    {RemoteOutcome::Kind::kSent, "250 ok", "2.0.0", "mx.far.test", true}};
   limits_.retry.waits_seconds = {3600};
   Stop();
   Start();
@@ -234,10 +259,7 @@ TEST_F(MailQueueTest, DeferredMailSurvivesARestartAndIsTriedAgain) {
   Stop();
   Start();
   EXPECT_EQ(queue_->counts().entries, 1U);
-  const EntryKey key = queue_->Keys(nullptr, 1).at(0);
-  loop_.Spawn("test.act", [](MailQueue& queue, EntryKey which) -> net::Task<void> {
-    EXPECT_TRUE(co_await queue.Act(which, MailQueue::Action::kRetry));
-  }(*queue_, key));
+  Retry();
   RunUntilEmpty();
   EXPECT_THAT(remote_.attempts, ElementsAre("a@far.test", "a@far.test"));
 }
@@ -246,10 +268,80 @@ TEST_F(MailQueueTest, ExpiredMailComesBackToItsSender) {
   limits_.retry.lifetime_seconds = 0;
   Stop();
   Start();
+  remote_.outcomes["a@far.test"] = {Later("451 4.2.0 greylisted")};
   ASSERT_TRUE(Accept(Message("alice@a.test", {"a@far.test"})).ok());
   RunUntilEmpty();
-  EXPECT_THAT(bounces_.bounced, ElementsAre("a@far.test"));
+  EXPECT_THAT(reports_.bounced, ElementsAre("a@far.test"));
+  EXPECT_THAT(reports_.statuses, ElementsAre("4.4.7"));  // [RFC3463 3.5]
+  EXPECT_THAT(reports_.replies, ElementsAre("451 4.2.0 greylisted"));
   EXPECT_THAT(store_.order, ElementsAre(1));
+}
+
+// The sender hears of it when the time has come, though the next attempt is an hour away, once.
+TEST_F(MailQueueTest, TheSenderIsToldOfADelayOnce) {  // [RFC3461 4.1]
+  limits_.retry.waits_seconds = {3600};
+  limits_.retry.delay_notice_seconds = 1;
+  Restart();
+  remote_.outcomes["a@far.test"] = {Later("451 one"), Later("451 two"), Later("451 three")};
+  ASSERT_TRUE(Accept(Message("alice@a.test", {"a@far.test", "bob@a.test"})).ok());
+  RunUntil([&] { return remote_.attempts.size() == 1 && queue_->counts().active == 0; });
+  EXPECT_THAT(reports_.delayed, IsEmpty());
+  RunUntil([&] { return reports_.delayed.size() == 1 && queue_->counts().entries == 1; });
+  EXPECT_THAT(store_.order, UnorderedElementsAre(2, 1));  // bob, and alice the notice
+  EXPECT_THAT(remote_.attempts, ElementsAre("a@far.test"));
+  Retry();
+  RunUntil([&] { return remote_.attempts.size() == 2 && queue_->counts().active == 0; });
+  Restart();
+  Retry();
+  RunUntil([&] { return remote_.attempts.size() == 3 && queue_->counts().active == 0; });
+  EXPECT_THAT(reports_.delayed, ElementsAre("a@far.test"));
+}
+
+TEST_F(MailQueueTest, ANoticeThatCannotBeWrittenHoldsNothingUp) {
+  limits_.retry.waits_seconds = {3600};
+  limits_.retry.delay_notice_seconds = 60;
+  Restart();
+  reports_.failure = base::Unavailable("store away");
+  Entry entry = Message("alice@a.test", {"a@far.test"});
+  entry.set_received_ms(base::WallMillis() - 120'000);
+  ASSERT_TRUE(Accept(std::move(entry)).ok());
+  RunUntil([&] { return remote_.attempts.size() == 1 && queue_->counts().active == 0; });
+  reports_.failure = absl::OkStatus();
+  Retry();
+  RunUntil([&] { return reports_.delayed.size() == 1; });
+  EXPECT_THAT(remote_.attempts, ElementsAre("a@far.test", "a@far.test"));
+}
+
+TEST_F(MailQueueTest, NobodyIsToldOfADelayOfAReport) {
+  limits_.retry.waits_seconds = {3600};
+  limits_.retry.delay_notice_seconds = 60;
+  Restart();
+  Entry entry = Message("", {"a@far.test"});
+  entry.set_received_ms(base::WallMillis() - 120'000);
+  ASSERT_TRUE(Accept(std::move(entry)).ok());
+  RunUntil([&] { return remote_.attempts.size() == 1 && queue_->counts().active == 0; });
+  EXPECT_THAT(reports_.delayed, IsEmpty());
+}
+
+TEST_F(MailQueueTest, RecipientsAreCountedByWhatTheyWaitFor) {
+  limits_.retry.waits_seconds = {3600};
+  Restart();
+  ASSERT_TRUE(Accept(Message("x@a.test", {"a@far.test", "b@far.test", "bob@a.test"})).ok());
+  ASSERT_TRUE(Accept(Message("x@a.test", {"c@far.test"})).ok());
+  const auto settled = [&] { return queue_->counts().active == 0; };
+  RunUntil(settled);
+  EXPECT_EQ(queue_->counts().entries, 2U);
+  EXPECT_EQ(queue_->counts().recipients_deferred, 3U);
+  EXPECT_EQ(queue_->counts().recipients_ready, 0U);
+  Restart();
+  EXPECT_EQ(queue_->counts().recipients_deferred, 3U);
+  Act(MailQueue::Action::kHold);
+  RunUntil([&] { return queue_->counts().held == 1 && settled(); });
+  EXPECT_EQ(queue_->counts().recipients_deferred, 1U);
+  store_.failures = 1000;  // whoever is local waits with the store
+  ASSERT_TRUE(Accept(Message("x@a.test", {"alice@a.test", "bob@a.test"})).ok());
+  EXPECT_EQ(queue_->counts().recipients_ready, 2U);
+  EXPECT_EQ(queue_->counts().entries, 3U);
 }
 
 TEST_F(MailQueueTest, MailForAListWithoutMembersIsDone) {

@@ -27,8 +27,10 @@ struct RemoteOutcome {
   std::string reply;
   // [RFC3463] "5.1.1"; "4.4.1" when nobody answered.
   std::string status;
-  // The host that answered; empty: nobody did.
+  // The host that was spoken with; empty: none.
   std::string host;
+  // `reply` is what it said; otherwise our own words.
+  bool replied = false;
 };
 
 // One message for the recipients of one domain.
@@ -48,15 +50,22 @@ class RemoteDelivery {
   virtual void Submit(RemoteJob job) = 0;
 };
 
-class BounceWriter {
+// What the sender of `entry` is to be told.
+struct ReportRequest {
+  enum class Action { kFailed, kDelayed };  // [RFC3464 2.3.3]
+  std::shared_ptr<const queue::v1::StoredEntry> entry;
+  Action action = Action::kFailed;
+  std::vector<int> recipients;  // indexes
+  int64_t retry_until_ms = 0;   // of delayed ones
+};
+
+class ReportWriter {
  public:
-  virtual ~BounceWriter() = default;
-  // A DSN [RFC3464] for the `failed` recipients of `entry`: its bytes are stored already, the returned entry is
-  // ready to be journalled. Its message id is derived from the parent's, so a repeat makes the same entry.
-  // Nothing when no sender of these recipients wants to know (NOTIFY). An error means: try again later. Never called
-  // for entries with the null sender.
-  virtual net::Task<absl::StatusOr<std::optional<queue::v1::Entry>>> Write(
-      std::shared_ptr<const queue::v1::StoredEntry> entry, std::vector<int> failed) = 0;
+  virtual ~ReportWriter() = default;
+  // A DSN [RFC3464]: its bytes are stored already, the returned entry is ready to be journalled. Its message id is
+  // derived from the parent's, so a repeat makes the same entry. Nothing when the sender does not want to know
+  // (NOTIFY). An error means: try again later. Never called for entries with the null sender.
+  virtual net::Task<absl::StatusOr<std::optional<queue::v1::Entry>>> Write(ReportRequest request) = 0;
 };
 
 }  // namespace posthorn::delivery_queue

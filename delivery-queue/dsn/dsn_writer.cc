@@ -10,40 +10,49 @@
 namespace posthorn::delivery_queue {
 namespace {
 
+using Action = ReportRequest::Action;
 using queue::v1::Entry;
 using queue::v1::StoredEntry;
 
 constexpr uint64_t kMaxReturned = 1U << 20;  // larger messages come back as their header section
 constexpr size_t kMaxHeader = 65536;
 
-// The same failures make the same id; failures at another time are another report.
-base::MessageId IdOf(const StoredEntry& stored, const std::vector<int>& failed) {
-  std::string cause = base::StrCat("dsn ", stored.part());
-  for (const int index : failed) base::StrAppend(cause, " ", index);
-  return base::MessageId::Derive(
-      base::MessageId::FromBytes(stored.entry().message_id()).value_or(base::MessageId()), cause);
+// The same failures make the same id; failures at another time are another report. Of a delay
+// there is one report.
+base::MessageId IdOf(const ReportRequest& request) {
+  const bool delayed = request.action == Action::kDelayed;
+  std::string cause = base::StrCat(delayed ? "delay " : "dsn ", request.entry->part());
+  if (!delayed)
+    for (const int index : request.recipients) base::StrAppend(cause, " ", index);
+  const auto parent = base::MessageId::FromBytes(request.entry->entry().message_id());
+  return base::MessageId::Derive(parent.value_or(base::MessageId()), cause);
 }
 
-std::vector<Report::Recipient> RecipientsOf(const StoredEntry& stored,
-                                            const std::vector<int>& failed) {
+std::vector<Report::Recipient> RecipientsOf(const ReportRequest& request) {
   std::vector<Report::Recipient> recipients;
-  for (const int index : failed) {
-    const queue::v1::Recipient& recipient = stored.entry().recipients(index);
-    const queue::v1::RecipientState& state = stored.states(index);
-    if (!WantsFailureReport(recipient.notify())) continue;
-    recipients.push_back({recipient.address(), recipient.orcpt(),
-                          state.status().empty() ? "5.0.0" : state.status(), state.last_reply(),
-                          state.host()});
+  for (const int index : request.recipients) {
+    const queue::v1::Recipient& recipient = request.entry->entry().recipients(index);
+    const queue::v1::RecipientState& state = request.entry->states(index);
+    if (!WantsReport(recipient.notify(), request.action)) continue;
+    Report::Recipient out;
+    out.address = recipient.address();
+    out.orcpt = recipient.orcpt();
+    out.status = state.status().empty() ? "5.0.0" : state.status();
+    out.diagnostic = state.last_reply();
+    if (state.replied()) out.remote_host = state.host();
+    out.attempts = state.attempts();
+    recipients.push_back(std::move(out));
   }
   return recipients;
 }
 
 }  // namespace
 
-bool WantsFailureReport(std::string_view notify) {
+bool WantsReport(std::string_view notify, Action action) {
   if (notify.empty()) return true;
+  const std::string_view wanted = action == Action::kDelayed ? "DELAY" : "FAILURE";
   for (const std::string_view word : base::Split(notify, ','))
-    if (base::EqualsIgnoreCase(base::Trim(word), "FAILURE")) return true;
+    if (base::EqualsIgnoreCase(base::Trim(word), wanted)) return true;
   return false;
 }
 
@@ -65,16 +74,20 @@ net::Task<absl::StatusOr<std::string>> DsnWriter::ReadOriginal(const StoredEntry
   co_return bytes;
 }
 
-net::Task<absl::StatusOr<std::optional<Entry>>> DsnWriter::Write(
-    std::shared_ptr<const StoredEntry> stored, std::vector<int> failed) {
-  const Entry& parent = stored->entry();
+net::Task<absl::StatusOr<std::optional<Entry>>> DsnWriter::Write(ReportRequest request) {
+  const StoredEntry& stored = *request.entry;
+  const Entry& parent = stored.entry();
   Report report;
-  report.recipients = RecipientsOf(*stored, failed);
+  report.recipients = RecipientsOf(request);
   if (report.recipients.empty()) co_return std::optional<Entry>();
-  const base::MessageId id = IdOf(*stored, failed);
-  const bool whole =
-      base::EqualsIgnoreCase(parent.ret(), "FULL") && parent.blob().size() <= kMaxReturned;
-  CO_ASSIGN_OR_RETURN(const std::string original, co_await ReadOriginal(*stored, whole));
+  const base::MessageId id = IdOf(request);
+  // [RFC3461 6.2] of a delayed message only the header.
+  const bool whole = request.action == Action::kFailed &&
+                     base::EqualsIgnoreCase(parent.ret(), "FULL") &&
+                     parent.blob().size() <= kMaxReturned;
+  CO_ASSIGN_OR_RETURN(const std::string original, co_await ReadOriginal(stored, whole));
+  report.action = request.action;
+  report.retry_until_ms = request.retry_until_ms;
   report.hostname = hostname_();
   report.message_id = id.ToString();
   report.to = parent.sender();
@@ -95,7 +108,7 @@ net::Task<absl::StatusOr<std::optional<Entry>>> DsnWriter::Write(
   entry.set_received_ms(base::WallMillis());
   entry.set_parent_id(parent.message_id());
   entry.set_hops(parent.hops() + 1);
-  entry.set_subject("Undelivered mail returned to sender");
+  entry.set_subject(std::string(SubjectOf(request.action)));
   co_return std::optional<Entry>(std::move(entry));
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Bounces: gathers what a report needs, stores it, and makes the entry that carries it to the
-// sender.
+// Bounces and delay notices: gathers what a report needs, stores it, and makes the entry that
+// carries it to the sender.
 
 #include <functional>
 #include <memory>
@@ -23,13 +23,12 @@ class BlobWriter {
                                                             std::string message_id) = 0;
 };
 
-class DsnWriter : public BounceWriter {
+class DsnWriter : public ReportWriter {
  public:
   // `hostname` returns ours.
   DsnWriter(Bodies& bodies, BlobWriter& blobs, std::function<std::string()> hostname)
       : bodies_(bodies), blobs_(blobs), hostname_(std::move(hostname)) {}
-  net::Task<absl::StatusOr<std::optional<queue::v1::Entry>>> Write(
-      std::shared_ptr<const queue::v1::StoredEntry> entry, std::vector<int> failed) override;
+  net::Task<absl::StatusOr<std::optional<queue::v1::Entry>>> Write(ReportRequest request) override;
 
  private:
   net::Task<absl::StatusOr<std::string>> ReadOriginal(const queue::v1::StoredEntry& stored,
@@ -40,7 +39,7 @@ class DsnWriter : public BounceWriter {
   std::function<std::string()> hostname_;
 };
 
-// [RFC3461 4.1] NOTIFY says whether a failure is to be reported; not given means yes.
-bool WantsFailureReport(std::string_view notify);
+// [RFC3461 4.1] whether NOTIFY asks for a report of this; not given means yes.
+bool WantsReport(std::string_view notify, ReportRequest::Action action);
 
 }  // namespace posthorn::delivery_queue

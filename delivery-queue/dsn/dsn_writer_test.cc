@@ -5,6 +5,7 @@
 
 #include <regex>
 
+#include "lib/base/clock.h"
 #include "lib/base/ids.h"
 #include "lib/base/strings.h"
 #include "lib/net/loop.h"
@@ -14,6 +15,7 @@
 namespace posthorn::delivery_queue {
 namespace {
 
+using Action = ReportRequest::Action;
 using queue::v1::Entry;
 using queue::v1::StoredEntry;
 using ::testing::HasSubstr;
@@ -78,9 +80,12 @@ class DsnWriterTest : public ::testing::Test {
     state->set_status(status);
     state->set_last_reply(reply);
     state->set_host(host);
+    state->set_replied(!host.empty());
   }
-  absl::StatusOr<std::optional<Entry>> Write(std::vector<int> failed) {
-    return testing::RunTask(loop_, writer_.Write(stored_, std::move(failed)));
+  absl::StatusOr<std::optional<Entry>> Write(std::vector<int> recipients,
+                                             Action action = Action::kFailed) {
+    return testing::RunTask(
+        loop_, writer_.Write({stored_, action, std::move(recipients), 1'000'000'000'000}));
   }
 
   net::Loop loop_;
@@ -119,8 +124,8 @@ TEST_F(DsnWriterTest, AFailureIsReportedInFull) {
               "The header of the message is attached.\r\n"
               "\r\n--=_ID\r\n"
               "Content-Type: message/delivery-status\r\n\r\n"
-              "Reporting-MTA: dns; mail.us.test\r\n"
               "Original-Envelope-Id: QQ314159\r\n"
+              "Reporting-MTA: dns; mail.us.test\r\n"
               "Arrival-Date: DATE\r\n\r\n"
               "Original-Recipient: rfc822; team@us.test\r\n"
               "Final-Recipient: rfc822; a@far.test\r\n"
@@ -132,7 +137,7 @@ TEST_F(DsnWriterTest, AFailureIsReportedInFull) {
               "Final-Recipient: rfc822; b@far.test\r\n"
               "Action: failed\r\n"
               "Status: 5.4.4\r\n"
-              "Diagnostic-Code: smtp; 550 5.4.4 No host has an address\r\n"
+              "Diagnostic-Code: x-posthorn; 550 5.4.4 No host has an address\r\n"
               "Last-Attempt-Date: DATE\r\n"
               "\r\n--=_ID\r\n"
               "Content-Type: text/rfc822-headers\r\n\r\n"
@@ -140,6 +145,77 @@ TEST_F(DsnWriterTest, AFailureIsReportedInFull) {
               "Subject: hello\r\n"
               "\r\n--=_ID--\r\n");
   }
+}
+
+// [RFC3464 2.3.3, 2.3.9], [RFC3461 6.2]
+TEST_F(DsnWriterTest, ADelayIsReportedInFull) {
+  stored_->mutable_entry()->set_ret("FULL");
+  auto* state = stored_->mutable_states(0);
+  state->set_status("4.2.0");
+  state->set_last_reply("451 4.2.0 Greylisted");
+  const Entry entry = Write({0}, Action::kDelayed).value().value();
+  EXPECT_EQ(entry.subject(), "Delayed mail, still being tried");
+  EXPECT_EQ(entry.recipients(0).address(), "jo@us.test");
+  EXPECT_EQ(Golden(store_.written),
+            "From: Mail Delivery System <mailer-daemon@mail.us.test>\r\n"
+            "To: <jo@us.test>\r\n"
+            "Subject: Delayed mail, still being tried\r\n"
+            "Date: DATE\r\n"
+            "Message-ID: <ID@mail.us.test>\r\n"
+            "Auto-Submitted: auto-replied\r\n"
+            "MIME-Version: 1.0\r\n"
+            "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+            "\tboundary=\"=_ID\"\r\n"
+            "\r\n--=_ID\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n"
+            "Content-Transfer-Encoding: 7bit\r\n\r\n"
+            "This is the mail system at mail.us.test.\r\n\r\n"
+            "Your message could not be delivered yet. It will be tried again; you need not do "
+            "anything.\r\n"
+            "These recipients do not have it:\r\n\r\n"
+            "  <a@far.test>\r\n"
+            "    mx.far.test said:\r\n"
+            "    451 4.2.0 Greylisted\r\n\r\n"
+            "Attempts go on until DATE.\r\n\r\n"
+            "The header of the message is attached.\r\n"
+            "\r\n--=_ID\r\n"
+            "Content-Type: message/delivery-status\r\n\r\n"
+            "Reporting-MTA: dns; mail.us.test\r\n"
+            "Arrival-Date: DATE\r\n\r\n"
+            "Final-Recipient: rfc822; a@far.test\r\n"
+            "Action: delayed\r\n"
+            "Status: 4.2.0\r\n"
+            "Remote-MTA: dns; mx.far.test\r\n"
+            "Diagnostic-Code: smtp; 451 4.2.0 Greylisted\r\n"
+            "Last-Attempt-Date: DATE\r\n"
+            "Will-Retry-Until: DATE\r\n"
+            "\r\n--=_ID\r\n"
+            "Content-Type: text/rfc822-headers\r\n\r\n"
+            "Received: by us\r\n"
+            "Subject: hello\r\n"
+            "\r\n--=_ID--\r\n");
+}
+
+TEST_F(DsnWriterTest, ExpiredMailSaysSoAndQuotesTheLastAnswer) {  // [RFC3463 3.5]
+  auto* state = stored_->mutable_states(0);
+  state->set_status("4.4.7");
+  state->set_last_reply("451 4.2.0 Greylisted");
+  state->set_attempts(17);
+  stored_->mutable_entry()->set_received_ms(base::WallMillis() - int64_t{5} * 86'400'000);
+  ASSERT_TRUE(Write({0}).ok());
+  EXPECT_THAT(store_.written, HasSubstr("given up after 5 days and 17 attempts; the last one "
+                                        "ended so:\r\n    mx.far.test said:\r\n"));
+  EXPECT_THAT(store_.written, HasSubstr("Action: failed\r\nStatus: 4.4.7\r\n"
+                                        "Remote-MTA: dns; mx.far.test\r\n"
+                                        "Diagnostic-Code: smtp; 451 4.2.0 Greylisted\r\n"));
+}
+
+TEST_F(DsnWriterTest, DelaysAreToldToThoseWhoDidNotRuleItOut) {  // [RFC3461 4.1]
+  stored_->mutable_entry()->mutable_recipients(0)->set_notify("FAILURE");
+  EXPECT_FALSE(Write({0}, Action::kDelayed).value().has_value());
+  stored_->mutable_entry()->mutable_recipients(0)->set_notify("FAILURE,DELAY");
+  EXPECT_TRUE(Write({0}, Action::kDelayed).value().has_value());
+  EXPECT_NE(Write({0}, Action::kDelayed).value()->message_id(), Write({0}).value()->message_id());
 }
 
 TEST_F(DsnWriterTest, TheReportGoesToTheSenderFromTheNullPath) {  // [RFC3461 6.1]

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "delivery-queue/core/remote_delivery.h"
+
 namespace posthorn::delivery_queue {
 
 struct Report {
@@ -16,13 +18,16 @@ struct Report {
     std::string status;       // "5.1.1"
     std::string diagnostic;   // what the remote host said, or what went wrong here
     std::string remote_host;  // who said it; empty: we did
+    uint32_t attempts = 0;
   };
+  ReportRequest::Action action = ReportRequest::Action::kFailed;
   std::string hostname;
   std::string message_id;  // text of the report's own id: Message-ID and boundary come from it
   std::string to;
   std::string envid;
   int64_t now_ms = 0;
   int64_t arrived_ms = 0;
+  int64_t retry_until_ms = 0;  // of delayed ones
   std::vector<Recipient> recipients;
   // The returned message, or its header section alone.
   enum class Part { kHeaders, kMessage };
@@ -36,6 +41,7 @@ struct ReportText {
   bool body_8bit = false;
 };
 ReportText BuildReport(const Report& report);
+std::string_view SubjectOf(ReportRequest::Action action);
 
 // The header section of `message` with its last CRLF, without the empty line.
 std::string_view HeaderSection(std::string_view message);

@@ -20,7 +20,7 @@ Report Sample() {
   report.now_ms = 1'000'000'000'000;
   report.arrived_ms = 999'999'000'000;
   report.recipients = {
-      {"a@far.test", "rfc822;team@us.test", "5.1.1", "550 5.1.1 no such user", "mx.far.test"}};
+      {"a@far.test", "rfc822;team@us.test", "5.1.1", "550 5.1.1 no such user", "mx.far.test", 1}};
   report.original = "Subject: hello\r\n";
   return report;
 }
@@ -44,8 +44,8 @@ TEST(Report, IsADeliveryStatusNotification) {  // [RFC3464 2], [RFC6522 3]
             "The header of the message is attached.\r\n"
             "\r\n--=_01ARZ3NDEKTSV4RRFFQ69G5FAV\r\n"
             "Content-Type: message/delivery-status\r\n\r\n"
-            "Reporting-MTA: dns; mail.us.test\r\n"
             "Original-Envelope-Id: QQ314159\r\n"
+            "Reporting-MTA: dns; mail.us.test\r\n"
             "Arrival-Date: Sun, 9 Sep 2001 01:30:00 +0000\r\n\r\n"
             "Original-Recipient: rfc822; team@us.test\r\n"
             "Final-Recipient: rfc822; a@far.test\r\n"
@@ -82,10 +82,14 @@ TEST(Report, TheHeaderSectionEndsAtTheEmptyLine) {
 }
 
 TEST(Notify, SaysWhetherAFailureIsReported) {  // [RFC3461 4.1]
-  EXPECT_TRUE(WantsFailureReport(""));
-  EXPECT_TRUE(WantsFailureReport("SUCCESS,failure"));
-  EXPECT_FALSE(WantsFailureReport("NEVER"));
-  EXPECT_FALSE(WantsFailureReport("SUCCESS,DELAY"));
+  constexpr auto kFailed = ReportRequest::Action::kFailed;
+  constexpr auto kDelayed = ReportRequest::Action::kDelayed;
+  EXPECT_TRUE(WantsReport("", kFailed));
+  EXPECT_TRUE(WantsReport("SUCCESS,failure", kFailed));
+  EXPECT_FALSE(WantsReport("NEVER", kFailed));
+  EXPECT_FALSE(WantsReport("SUCCESS,DELAY", kFailed));
+  EXPECT_TRUE(WantsReport("SUCCESS,DELAY", kDelayed));
+  EXPECT_FALSE(WantsReport("NEVER", kDelayed));
 }
 
 }  // namespace

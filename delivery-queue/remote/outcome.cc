@@ -28,6 +28,7 @@ RemoteOutcome FromReply(const mail::Reply& reply, std::string_view host) {
   RemoteOutcome outcome;
   outcome.reply = ReplyText(reply);
   outcome.host = std::string(host);
+  outcome.replied = true;
   const int kind = reply.code / 100;
   outcome.kind = kind == 2   ? RemoteOutcome::Kind::kSent
                  : kind == 5 ? RemoteOutcome::Kind::kFailed
@@ -39,12 +40,13 @@ RemoteOutcome FromReply(const mail::Reply& reply, std::string_view host) {
 }
 
 RemoteOutcome Deferred(std::string_view status, std::string_view text, std::string_view host) {
-  return {RemoteOutcome::Kind::kDeferred, std::string(text), std::string(status),
-          std::string(host)};
+  return {RemoteOutcome::Kind::kDeferred, std::string(text), std::string(status), std::string(host),
+          false};
 }
 
 RemoteOutcome Failed(std::string_view status, std::string_view text, std::string_view host) {
-  return {RemoteOutcome::Kind::kFailed, std::string(text), std::string(status), std::string(host)};
+  return {RemoteOutcome::Kind::kFailed, std::string(text), std::string(status), std::string(host),
+          false};
 }
 
 }  // namespace posthorn::delivery_queue

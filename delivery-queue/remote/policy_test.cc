@@ -47,7 +47,7 @@ absl::StatusOr<dns::MailHosts> Found(std::vector<dns::MxHost> hosts) {
 size_t First(size_t) { return 0; }
 RemoteOutcome FailureOf(const HostPlan& plan) {
   const auto* failure = std::get_if<RemoteOutcome>(&plan);
-  return failure == nullptr ? RemoteOutcome{RemoteOutcome::Kind::kSent, "", "", ""} : *failure;
+  return failure == nullptr ? RemoteOutcome{RemoteOutcome::Kind::kSent} : *failure;
 }
 
 TEST(MailHosts, ArePlannedByPreference) {  // [RFC5321 5.1]

@@ -132,8 +132,8 @@ net::Task<absl::StatusOr<QueueStatusReply>> Status(MailQueue& queue, std::string
   const MailQueue::Counts counts = queue.counts();
   QueueStatusReply reply;
   reply.set_entries(counts.entries);
-  reply.set_recipients_ready(counts.active);
-  reply.set_recipients_deferred(counts.entries - counts.active - counts.held);
+  reply.set_recipients_ready(counts.recipients_ready);
+  reply.set_recipients_deferred(counts.recipients_deferred);
   reply.set_held(counts.held);
   if (counts.oldest_ms != 0)
     reply.set_oldest_seconds(
