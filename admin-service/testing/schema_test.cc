@@ -3,11 +3,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -106,9 +108,15 @@ class OwnAdmin {
 
 class SchemaTest : public ::testing::Test {
  protected:
-  SchemaTest() {
+  void SetUp() override {
     // The first configuration is there when this answers.
-    for (int i = 0; i < 300 && Posthorn("get certificate default").code != 0; ++i) usleep(50000);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    Result result = Posthorn("get certificate default");
+    while (result.code != 0 && std::chrono::steady_clock::now() < end) {
+      poll(nullptr, 0, 20);
+      result = Posthorn("get certificate default");
+    }
+    ASSERT_EQ(result.code, 0) << result.text;
   }
   Result Posthorn(const std::string& arguments) {
     return Shell(kPrograms + "/posthorn --dir " + directory_.path() + " " + arguments);
