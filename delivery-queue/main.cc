@@ -61,6 +61,8 @@ RemoteSettings RemoteOf(const config::Snapshot& snapshot) {
   RemoteSettings remote;
   remote.hostname = gateway::Hostname(snapshot);
   if (settings.smtp_port() != 0) remote.port = static_cast<uint16_t>(settings.smtp_port());
+  if (settings.has_max_remote_connections())
+    remote.max_connections = settings.max_remote_connections();
   for (const auto& object : snapshot.All<config::v1::Route>()) {
     const auto& configured = static_cast<const config::v1::Route&>(*object);
     Route route{base::Lower(configured.domain()),

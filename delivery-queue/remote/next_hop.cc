@@ -1,16 +1,22 @@
 #include "delivery-queue/remote/next_hop.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "posthorn/queue/v1/journal.pb.h"
 
 namespace posthorn::delivery_queue {
 
 void NextHop::Add(const RemoteJob& job) {
+  // Local recipients need it, too, but not from here.
+  const bool shares_body = job.entry->entry().recipients_size() > std::ssize(job.recipients) ||
+                           job.recipients.size() > kMaxRecipientsPerMail;
   const auto done = std::make_shared<const std::function<void(int, RemoteOutcome)>>(job.done);
   for (const int index : job.recipients) {
     // A list of which some wait already: their letter is the last one.
     if (waiting_.empty() || waiting_.back().entry != job.entry ||
         waiting_.back().addressees.size() >= kMaxRecipientsPerMail)
-      waiting_.push_back({job.entry, {}, false});
+      waiting_.push_back({job.entry, {}, false, shares_body});
     waiting_.back().addressees.push_back({index, done});
   }
 }
@@ -24,13 +30,13 @@ Letter NextHop::Take() {
 size_t NextHop::Wanted() const {
   const size_t waiting = waiting_.size() - std::min(waiting_.size(), idle);
   const size_t opening = workers - connected;
-  const auto most = static_cast<size_t>(limit_);
-  const size_t free = most - std::min(most, workers);
+  const auto now_allowed = static_cast<size_t>(limit());
+  const size_t free = now_allowed - std::min(now_allowed, workers);
   return std::min(free, waiting - std::min(waiting, opening));
 }
 
 void NextHop::OnGoodMessage() {
-  limit_ = std::min(kMostConcurrency, limit_ + 1 / limit_);
+  limit_ = std::min(most, limit_ + 1 / limit_);
   back_off_ = std::chrono::milliseconds(0);
 }
 

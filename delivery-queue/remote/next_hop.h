@@ -2,6 +2,7 @@
 
 // What waits for one next hop, and how many connections it may have. No I/O.
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -23,7 +24,8 @@ struct Letter {
   };
   std::shared_ptr<const queue::v1::StoredEntry> entry;
   std::vector<Addressee> addressees;
-  bool again = false;  // was on a connection that turned out to be dead already
+  bool again = false;        // was on a connection that turned out to be dead already
+  bool shares_body = false;  // other letters carry the same message
 
   void Answer(const RemoteOutcome& outcome) const {
     for (const Addressee& addressee : addressees) (*addressee.done)(addressee.index, outcome);
@@ -60,17 +62,18 @@ class NextHop {
   bool Forgettable(Time now) const {
     return workers == 0 && waiting_.empty() && now >= not_before_;
   }
-  double limit() const { return limit_; }
+  double limit() const { return std::min(limit_, most); }
 
   net::Signal& arrived() { return arrived_; }
 
   // Set by whoever owns it.
   std::shared_ptr<const Route> route;
-  size_t workers = 0;    // connections, also those being opened
-  size_t connected = 0;  // sessions that are ready
-  size_t idle = 0;       // of these, without a letter
+  double most = kMostConcurrency;  // as configured
+  size_t workers = 0;              // connections, also those being opened
+  size_t connected = 0;            // sessions that are ready
+  size_t idle = 0;                 // of these, without a letter
   bool pump_posted = false;
-  bool in_line = false;  // waits for one of all connections to end
+  bool in_line = false;  // waits for a connection to end: one of all, or one to the same address
 
  private:
   const std::string key_, domain_;

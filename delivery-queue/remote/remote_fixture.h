@@ -23,8 +23,10 @@ namespace posthorn::delivery_queue {
 class FakeBodies : public Bodies {
  public:
   std::unique_ptr<BodyStream> Open(uint64_t, uint64_t) override {
+    ++opened;
     return std::make_unique<Stream>(*this);
   }
+  int opened = 0;
   std::string body = "Subject: hello\r\n\r\n.dot\r\nbody\r\n";
   absl::Status failure;  // after `good` chunks
   size_t good = 0;

@@ -119,8 +119,8 @@ net::Task<Opened> OpenOnce(net::Loop& loop, Target target, Attempt attempt,
   if (!connection.ok())
     co_return Opened(Deferred("4.4.1", base::StrCat("421 4.4.1 ", target.host, " [", target.address,
                                                     "]: ", base::Message(connection.status()))));
-  auto session =
-      std::make_unique<Session>(SmtpClient(*std::move(connection), attempt.patience), target.host);
+  auto session = std::make_unique<Session>(SmtpClient(*std::move(connection), attempt.patience),
+                                           target.host, Place());
   SmtpClient& client = session->client;
   if (attempt.security == Security::kImplicit) {
     const absl::Status status = co_await client.ImplicitTls(attempt.tls, ServerName(target));
@@ -180,7 +180,13 @@ net::Task<Opened> OpenSession(OpenRequest request) {
   if (hosts.size() > kMaxHostsTried) hosts.resize(kMaxHostsTried);
   Opened opened = Deferred("4.4.1", "421 4.4.1 No host was tried");
   for (const Target& target : hosts) {
+    // Not the next host instead: a host of less preference is none for want of our own patience.
+    std::optional<Place> place =
+        request.enter(base::StrCat(target.address, " ", static_cast<unsigned>(target.port)));
+    if (!place) co_return Opened(Busy());
     opened = co_await OpenTarget(loop, target, attempt);
+    if (auto* session = std::get_if<std::unique_ptr<Session>>(&opened))
+      (*session)->place = *std::move(place);
     const auto* failure = std::get_if<RemoteOutcome>(&opened);
     if (failure == nullptr || failure->kind == RemoteOutcome::Kind::kFailed) break;
   }

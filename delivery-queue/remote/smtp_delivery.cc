@@ -5,6 +5,7 @@
 #include "delivery-queue/remote/next_hop.h"
 #include "delivery-queue/remote/outcome.h"
 #include "delivery-queue/remote/session_opener.h"
+#include "delivery-queue/remote/shared_bodies.h"
 #include "delivery-queue/remote/timeouts.h"
 #include "delivery-queue/remote/transaction.h"
 #include "lib/base/strings.h"
@@ -25,14 +26,23 @@ constexpr size_t kHopsRemembered = 1000;  // idle ones beyond are forgotten when
 class SmtpDelivery::Core : public std::enable_shared_from_this<Core> {
  public:
   Core(net::Loop& loop, dns::Resolver& resolver, Bodies& bodies, ClientTls tls)
-      : loop_(loop), resolver_(resolver), bodies_(bodies), tls_(std::move(tls)), ended_(loop) {}
+      : loop_(loop),
+        resolver_(resolver),
+        bodies_(bodies),
+        tls_(std::move(tls)),
+        shared_bodies_(loop, bodies),
+        ended_(loop) {}
 
   void Configure(RemoteSettings settings) {
     settings_ = std::move(settings);
     routes_.clear();
     for (const Route& route : settings_.routes)
       routes_.push_back(std::make_shared<const Route>(route));
-    for (const auto& [key, hop] : hops_) hop->Forgive();
+    for (const auto& [key, hop] : hops_) {
+      hop->Forgive();
+      hop->most = static_cast<double>(settings_.max_connections);
+    }
+    MyPlaces().SetLimit(settings_.max_connections);
   }
   void Submit(const RemoteJob& job);
   net::Task<void> Finish(std::chrono::milliseconds limit);
@@ -47,13 +57,17 @@ class SmtpDelivery::Core : public std::enable_shared_from_this<Core> {
     HopPtr hop;
     std::unique_ptr<Session> session;
     size_t letters = 0;
+    // Given while it stood in line.
+    std::optional<Place> granted = std::nullopt;
   };
 
   HopPtr HopOf(const std::string& domain);
   void ForgetIdleHops();
   void PumpSoon(const HopPtr& hop);
   void Pump(const HopPtr& hop);
-  void Started(const HopPtr& hop);
+  Places& MyPlaces();
+  std::optional<Place> Enter(Worker& worker, const std::string& address);
+  void Start(const HopPtr& hop, std::optional<Place> granted);
   void Ended(const HopPtr& hop);
   static net::Task<void> Work(Worker worker);
   static net::Task<void> Serve(Worker& worker);
@@ -70,7 +84,9 @@ class SmtpDelivery::Core : public std::enable_shared_from_this<Core> {
   RemoteSettings settings_;
   std::vector<std::shared_ptr<const Route>> routes_;  // as in settings_
   std::unordered_map<std::string, HopPtr> hops_;
-  std::deque<HopPtr> line_;  // next hops that wait because there are too many connections
+  SharedBodies shared_bodies_;
+  std::shared_ptr<Places> places_;  // made when first needed
+  std::deque<HopPtr> line_;         // next hops that wait because there are too many connections
   size_t workers_ = 0;
   bool stopping_ = false;
   net::Signal ended_;
@@ -82,6 +98,7 @@ HopPtr SmtpDelivery::Core::HopOf(const std::string& domain) {
       route == nullptr ? base::StrCat("mx ", domain) : base::StrCat("route ", route->domain);
   HopPtr& hop = hops_[key];
   if (!hop) hop = std::make_shared<NextHop>(loop_, key, domain);
+  hop->most = static_cast<double>(settings_.max_connections);
   hop->route =
       route == nullptr ? nullptr : routes_[static_cast<size_t>(route - settings_.routes.data())];
   return hop;
@@ -120,19 +137,46 @@ void SmtpDelivery::Core::PumpSoon(const HopPtr& hop) {
 void SmtpDelivery::Core::Pump(const HopPtr& hop) {
   if (stopping_) return;
   if (hop->idle > 0) hop->arrived().NotifyAll();
+  if (hop->in_line) return;
   for (size_t n = hop->Wanted(); n > 0; --n) {
     if (workers_ < kMaxConnections) {
-      Started(hop);
-    } else if (!std::exchange(hop->in_line, true)) {
+      Start(hop, std::nullopt);
+    } else {
+      hop->in_line = true;
       line_.push_back(hop);
+      return;
     }
   }
 }
 
-void SmtpDelivery::Core::Started(const HopPtr& hop) {
+void SmtpDelivery::Core::Start(const HopPtr& hop, std::optional<Place> granted) {
   ++workers_;
   ++hop->workers;
-  loop_.Spawn("remote.worker", Work({shared_from_this(), hop, nullptr, 0}));
+  loop_.Spawn("remote.worker", Work({shared_from_this(), hop, nullptr, 0, std::move(granted)}));
+}
+
+Places& SmtpDelivery::Core::MyPlaces() {
+  if (places_) return *places_;
+  const auto call = [core = weak_from_this()](const HopPtr& hop, Place place) {
+    const CorePtr self = core.lock();
+    if (!self) return;
+    self->loop_.Post([self, hop, place = std::move(place)]() mutable {
+      if (!self->stopping_) self->Start(hop, std::move(place));
+    });
+  };
+  places_ = std::make_shared<Places>(settings_.max_connections, call);
+  return *places_;
+}
+
+std::optional<Place> SmtpDelivery::Core::Enter(Worker& worker, const std::string& address) {
+  if (worker.granted && worker.granted->address == address)
+    return std::exchange(worker.granted, std::nullopt);
+  std::optional<Place> place = MyPlaces().Enter(address, worker.hop);
+  if (place) return place;
+  // Sessions that idle there make room.
+  for (const auto& [key, hop] : hops_)
+    if (hop->idle > 0) hop->arrived().NotifyAll();
+  return place;
 }
 
 void SmtpDelivery::Core::Ended(const HopPtr& hop) {
@@ -170,7 +214,11 @@ net::Task<bool> SmtpDelivery::Core::WaitForLetter(Worker& worker) {
   const Clock::time_point end = Clock::now() + worker.core->settings_.patience.idle;
   NextHop& hop = *worker.hop;
   ++hop.idle;
-  while (hop.empty() && !worker.core->stopping_ && Clock::now() < end) {
+  const auto may_wait = [&] {
+    return hop.empty() && !worker.core->stopping_ && Clock::now() < end &&
+           !worker.core->MyPlaces().Crowded(worker.session->place.address);
+  };
+  while (may_wait()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
     static_cast<void>(co_await hop.arrived().WaitFor(std::max(left, std::chrono::milliseconds(1))));
   }
@@ -180,12 +228,15 @@ net::Task<bool> SmtpDelivery::Core::WaitForLetter(Worker& worker) {
 
 net::Task<bool> SmtpDelivery::Core::Open(Worker& worker) {
   Core& core = *worker.core;
-  OpenRequest request{{core.loop_, core.resolver_, core.settings_.hostname, core.settings_.port},
-                      worker.hop->domain(),
-                      worker.hop->route,
-                      core.tls_,
-                      core.settings_.patience};
+  OpenRequest request{
+      {core.loop_, core.resolver_, core.settings_.hostname, core.settings_.port},
+      worker.hop->domain(),
+      worker.hop->route,
+      core.tls_,
+      core.settings_.patience,
+      [&worker](const std::string& address) { return worker.core->Enter(worker, address); }};
   Opened opened = co_await OpenSession(std::move(request));
+  if (std::holds_alternative<Busy>(opened)) co_return false;
   if (auto* session = std::get_if<std::unique_ptr<Session>>(&opened)) {
     worker.session = std::move(*session);
     worker.letters = 0;
@@ -206,7 +257,9 @@ void SmtpDelivery::Core::Unreachable(const HopPtr& hop, const RemoteOutcome& out
 
 net::Task<void> SmtpDelivery::Core::SendOne(Worker& worker) {
   NextHop& hop = *worker.hop;
-  Sent sent = co_await SendLetter(*worker.session, worker.core->bodies_, hop.Take());
+  Letter letter = hop.Take();
+  Bodies& bodies = letter.shares_body ? worker.core->shared_bodies_ : worker.core->bodies_;
+  Sent sent = co_await SendLetter(*worker.session, bodies, std::move(letter));
   ++worker.letters;
   if (sent.any_good) hop.OnGoodMessage();
   // A session that died while it idled says nothing about the host either.

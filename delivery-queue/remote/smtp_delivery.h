@@ -37,6 +37,7 @@ namespace posthorn::delivery_queue {
 struct RemoteSettings {
   std::string hostname;  // in EHLO
   uint16_t port = 25;
+  size_t max_connections = 20;  // to one next hop, and to one address
   std::vector<Route> routes;
   Patience patience;
 };

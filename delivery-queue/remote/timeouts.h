@@ -32,7 +32,7 @@ inline constexpr size_t kMaxRecipientsPerMail = 100;
 inline constexpr size_t kMaxMessagesPerConnection = 100;
 inline constexpr size_t kMaxConnections = 1000;  // to all hosts
 inline constexpr double kFirstConcurrency = 5;   // connections to one next hop
-inline constexpr double kMostConcurrency = 20;
+inline constexpr double kMostConcurrency = 20;   // unless configured otherwise
 inline constexpr size_t kMaxHostsTried = 10;
 
 }  // namespace posthorn::delivery_queue
