@@ -34,14 +34,14 @@ absl::Status JournalFiles::Load() {
     current_ = std::max(current_, *number);
     RETURN_IF_ERROR(LoadFile(*number));
   }
-  // Before anything older is dropped for what was read: a kill leaves names and bytes that only the cache holds.
-  if (!open_.empty()) RETURN_IF_ERROR(files_.SyncDirectory(directory_, "journal.recovered.dir"));
   while (!open_.empty() && open_.begin()->second.live_bytes == 0) RETURN_IF_ERROR(Remove(open_.begin()->first));
   return Roll();
 }
 
 absl::Status JournalFiles::LoadFile(uint32_t number) {
   ASSIGN_OR_RETURN(std::unique_ptr<file::File> opened, files_.Open(PathOf(number), file::Mode::kReadWrite));
+  // Before anything older is dropped for what is read here: a kill leaves bytes that only the cache holds. The name
+  // was durable before the first of them was written.
   RETURN_IF_ERROR(opened->Sync("journal.recovered"));
   ASSIGN_OR_RETURN(const std::string bytes, file::ReadWhole(files_, PathOf(number)));
   open_[number] = {std::move(opened), bytes.size(), 0};

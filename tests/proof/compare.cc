@@ -188,10 +188,10 @@ net::Task<absl::Status> GoesOn(Machine& machine) {
 }
 
 net::Task<absl::Status> Check(Machine& machine, const Expected& expected) {
-  CO_RETURN_IF_ERROR(co_await machine.Drain());
   for (const std::string& address : expected.addresses) {
     if (machine.AccountOf(address) == 0) co_return Wrong(address + " is lost");
   }
+  CO_RETURN_IF_ERROR(co_await machine.Drain());
   if (!expected.journal.empty() && machine.journal_id() != expected.journal)
     co_return Wrong("the journal has another id: the collector waits for the old one for ever");
   CO_RETURN_IF_ERROR(CheckMailboxes(machine, expected));
