@@ -38,7 +38,7 @@ constexpr std::chrono::seconds kPatience{30};
 
 // Every remote host is away.
 class AwayRemote final : public delivery_queue::RemoteDelivery,
-                         public delivery_queue::BounceWriter {
+                         public delivery_queue::ReportWriter {
  public:
   void Submit(delivery_queue::RemoteJob job) override {
     using Kind = delivery_queue::RemoteOutcome::Kind;
@@ -46,7 +46,7 @@ class AwayRemote final : public delivery_queue::RemoteDelivery,
       job.done(recipient, {Kind::kDeferred, "451 away", "4.4.1", ""});
   }
   net::Task<absl::StatusOr<std::optional<queue::v1::Entry>>> Write(
-      std::shared_ptr<const queue::v1::StoredEntry>, std::vector<int>) override {
+      delivery_queue::ReportRequest) override {
     co_return base::Unavailable("nothing bounces here");
   }
 };
