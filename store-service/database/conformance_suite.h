@@ -56,6 +56,18 @@ class DatabaseConformance : public testing::Test {
   Fence NextFence() { return {{1, epoch_, ++batch_}}; }
   absl::Status Write(const WriteBatch& batch) { return database_->Commit(NextFence(), batch); }
 
+  // How often `step` says that there is more.
+  template <class Step>
+  int Steps(Step step) {
+    int steps = 0;
+    for (;;) {
+      const absl::StatusOr<bool> more = step();
+      EXPECT_TRUE(more.ok()) << more.status();
+      if (!more.ok() || !*more) return steps;
+      ++steps;
+    }
+  }
+
   Factory factory_;
   std::unique_ptr<Database> database_;
   uint64_t epoch_ = 0;
@@ -192,19 +204,56 @@ TYPED_TEST_P(DatabaseConformance, PrefixesOfOneBlobAreToldApart) {
 TYPED_TEST_P(DatabaseConformance, DeletedMailboxLeavesOnlyItsExpungeLog) {
   WriteBatch batch;
   batch.PutMailbox({.account = 1, .mailbox = 2, .name = "x"});
-  batch.messages.push_back(TestMessage(1, 2, 1, 1));
+  for (const Uid uid : {1u, 2u, 3u}) batch.messages.push_back(TestMessage(1, 2, uid, 1));
+  batch.messages.push_back(TestMessage(1, 3, 1, 1));
   batch.keywords.push_back({1, 2, 0, "k"});
   ASSERT_TRUE(this->Write(batch).ok());
   WriteBatch drop;
   drop.DropMailbox({1, 2, 9, 100});
   ASSERT_TRUE(this->Write(drop).ok());
+  EXPECT_EQ(this->Steps([this] { return this->database_->PurgeDropped(this->NextFence(), 1); }), 4);
   auto snapshot = this->database_->OpenSnapshot();
   ASSERT_TRUE(snapshot.ok());
   EXPECT_FALSE((*snapshot)->FindMailbox(1, 2)->has_value());
   EXPECT_TRUE((*snapshot)->Keywords(1, 2)->empty());
-  std::vector<uint64_t> blobs;
-  ASSERT_TRUE((*snapshot)->ReadReferences([&](uint64_t key) { blobs.push_back(key); }).ok());
-  EXPECT_EQ(blobs, std::vector<uint64_t>{7001});
+  EXPECT_TRUE(Columns(*this->database_, 1, 2, 0).empty());
+  EXPECT_EQ(Columns(*this->database_, 1, 3, 0).size(), 1u);
+  std::vector<Uid> gone;
+  ASSERT_TRUE((*snapshot)->ReadExpunged(1, 2, 0, [&](Uid uid) { gone.push_back(uid); }).ok());
+  EXPECT_EQ(gone, (std::vector<Uid>{1, 2, 3}));
+}
+
+TYPED_TEST_P(DatabaseConformance, ErasedAccountLeavesOnlyItsExpungeLog) {
+  WriteBatch batch;
+  for (const AccountId account : {1u, 33u}) {
+    batch.PutAccount({.account = account, .modseq = 5});
+    batch.PutMailbox({.account = account, .mailbox = 2, .name = "x"});
+    for (const Uid uid : {1u, 2u, 3u}) batch.messages.push_back(TestMessage(account, 2, uid, 1));
+    batch.messages.push_back(TestMessage(account, 9, 1, 1));
+    batch.keywords.push_back({account, 2, 0, "k"});
+    batch.subscriptions.push_back({account, "x", SubscriptionRow::State::kSubscribed});
+    batch.deliveries.push_back({{account, base::MessageId::New(), 0}, 2, 1, 1, 1, 1});
+    batch.operations.push_back({account, "op", 1, "reply"});
+  }
+  ASSERT_TRUE(this->Write(batch).ok());
+  const auto step = [this] { return this->database_->EraseAccount(this->NextFence(), 1, 77, 2); };
+  EXPECT_EQ(this->Steps(step), 4);  // nine rows by two, and its own with the last
+  EXPECT_EQ(this->Steps(step), 0);
+  auto snapshot = this->database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  EXPECT_FALSE((*snapshot)->LoadAccount(1)->exists);
+  EXPECT_TRUE((*snapshot)->LoadAccount(1)->mailboxes.empty());
+  EXPECT_TRUE((*snapshot)->LoadAccount(1)->operations.empty());
+  EXPECT_FALSE((*snapshot)->FindDelivery(batch.deliveries[0].key)->has_value());
+  int references = 0;
+  ASSERT_TRUE((*snapshot)->ReadReferences([&](uint64_t) { ++references; }).ok());
+  EXPECT_EQ(references, 8);
+  // Another account of the same lane keeps everything.
+  const auto other = (*snapshot)->LoadAccount(33);
+  EXPECT_TRUE(other->exists);
+  EXPECT_EQ(other->operations.size(), 1u);
+  EXPECT_EQ(Columns(*this->database_, 33, 2, 0).size(), 3u);
+  EXPECT_TRUE((*snapshot)->FindDelivery(batch.deliveries[1].key)->has_value());
 }
 
 TYPED_TEST_P(DatabaseConformance, PruningTheExpungeLogRaisesTheFloor) {
@@ -229,6 +278,7 @@ REGISTER_TYPED_TEST_SUITE_P(DatabaseConformance, GivesBackTheRowsItWasGiven,
                             RepeatedDeliveryIdTakesTheWholeBatchBack,
                             LaterStepsOfABatchSeeEarlierOnes, PrefixesOfOneBlobAreToldApart,
                             DeletedMailboxLeavesOnlyItsExpungeLog,
+                            ErasedAccountLeavesOnlyItsExpungeLog,
                             PruningTheExpungeLogRaisesTheFloor);
 
 }  // namespace posthorn::store_service

@@ -131,6 +131,15 @@ class Database {
   virtual absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms,
                                              uint32_t limit) = 0;
 
+  // What remains of deleted mailboxes and accounts goes in steps, each under the fence and of at most
+  // about `limit` rows; true: call again. Messages go to the expunge log, which keeps their bytes
+  // for the undelete window.
+  virtual absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit) = 0;
+  // Everything of an account that has no state in memory; its own row comes last. kUnavailable: its
+  // lane is not in the fence.
+  virtual absl::StatusOr<bool> EraseAccount(const Fence& fence, AccountId account, int64_t now_ms,
+                                            uint32_t limit) = 0;
+
   // The collector's rows, each under the fence. Suspects are replaced as a whole; the condemned are
   // final: from then on a batch that refers to one fails with kNotFound. Destroyed blobs lose their
   // body rows; the mark that they were condemned goes `keep_ms` later.

@@ -34,6 +34,13 @@ class ForwardingDatabase : public Database {
                                      uint32_t limit) override {
     return target_.PruneExpunges(fence, before_ms, limit);
   }
+  absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit) override {
+    return target_.PurgeDropped(fence, limit);
+  }
+  absl::StatusOr<bool> EraseAccount(const Fence& fence, AccountId account, int64_t now_ms,
+                                    uint32_t limit) override {
+    return target_.EraseAccount(fence, account, now_ms, limit);
+  }
   absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows) override {
     return target_.PutSuspects(fence, rows);
   }

@@ -43,6 +43,10 @@ void LaneEngine::Submit(std::unique_ptr<Operation> operation) {
     operation->Done(base::Unavailable("another store owns this account"));
     return;
   }
+  if (gone_.contains(account)) {
+    operation->Done(base::Denied("the account is gone"));
+    return;
+  }
   slots_[account].waiting.push_back(std::move(operation));
   Drive(account);
 }
@@ -184,6 +188,20 @@ void LaneEngine::FailWaiting(Slot& slot, const absl::Status& status) {
 
 void LaneEngine::DriveAll(const std::vector<AccountId>& accounts) {
   for (const AccountId account : accounts) Drive(account);
+}
+
+net::Task<void> LaneEngine::Forget(AccountId account) {
+  gone_.insert(account);
+  for (;;) {
+    const auto found = slots_.find(account);
+    if (found == slots_.end()) co_return;
+    const Slot& slot = found->second;
+    const bool busy = recovering_ || slot.phase == Slot::Phase::kLoading || !slot.waiting.empty() ||
+                      Pending(slot);
+    if (!busy) break;
+    co_await progress_.Wait();
+  }
+  slots_.erase(account);
 }
 
 net::Task<absl::StatusOr<ModSeq>> LaneEngine::Committed(AccountId account) {

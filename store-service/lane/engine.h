@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -66,6 +67,9 @@ class LaneEngine {
   net::Task<absl::StatusOr<R>> Run(AccountId account,
                                    std::function<std::vector<MailboxId>(AccountMemory&)> needed,
                                    std::function<absl::StatusOr<R>(Change&)> apply);
+  // The account is going for good: no more operations (kPermissionDenied) while this engine lives.
+  // Returns when those submitted before are answered and nothing of it is in memory.
+  net::Task<void> Forget(AccountId account);
   // The last committed modseq of the account, made with its mailboxes when it is new.
   net::Task<absl::StatusOr<ModSeq>> Committed(AccountId account);
   // Runs `work` (a write that is not an operation) on the committer's thread between two batches,
@@ -132,6 +136,7 @@ class LaneEngine {
   std::vector<Lane> lanes_;
   std::vector<CommitObserver*> observers_;
   std::unordered_map<AccountId, Slot> slots_;
+  std::unordered_set<AccountId> gone_;
   std::vector<AccountId> stalled_;  // waiting for room in a batch
   std::shared_ptr<Batch> current_;
   std::shared_ptr<Batch> committing_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/status_macros.h"
+#include "store-service/mailbox/eraser.h"
 #include "store-service/service/mailbox_service.h"
 #include "store-service/service/sync_service.h"
 #include "store-service/sync/sync_hub.h"
@@ -15,6 +16,7 @@ namespace {
 class UsageBook final : public CommitObserver {
  public:
   void Put(const AccountRow& row) { usage_[row.account] = {row.used_bytes, row.used_count}; }
+  void Forget(AccountId account) { usage_.erase(account); }
   Usage Find(AccountId account) const {
     const auto found = usage_.find(account);
     return found == usage_.end() ? Usage() : found->second;
@@ -43,6 +45,7 @@ struct MailStore::Impl {
       : database(&parts.database),
         readers(parts.loop, "store-reader", options.reader_threads, options.max_queued_reads),
         lanes(parts.loop, parts.database, readers, std::move(options.lane)),
+        eraser(lanes),
         hub(lanes, parts.accounts, parts.tickets),
         mailboxes(lanes, parts.blobs, parts.digests, parts.accounts, parts.tickets) {
     lanes.AddObserver(&usage);
@@ -52,6 +55,7 @@ struct MailStore::Impl {
   net::BlockingPool readers;
   LaneEngine lanes;
   UsageBook usage;
+  Eraser eraser;
   SyncHub hub;
   MailboxService mailboxes;
 };
@@ -78,26 +82,23 @@ net::Task<absl::Status> MailStore::Start() {
   }
   std::vector<uint32_t> all;
   for (uint32_t lane = 0; lane < base::kLanes; ++lane) all.push_back(lane);
-  co_return co_await impl_->lanes.Acquire(std::move(all));
+  CO_RETURN_IF_ERROR(co_await impl_->lanes.Acquire(std::move(all)));
+  impl_->eraser.Start();
+  co_return absl::OkStatus();
 }
 
-net::Task<void> MailStore::Stop() { co_await impl_->lanes.Stop(); }
+net::Task<void> MailStore::Stop() {
+  co_await impl_->eraser.Stop();
+  co_await impl_->lanes.Stop();
+}
 
 Usage MailStore::UsageOf(base::AccountId account) { return impl_->usage.Find(account); }
 
 net::Task<absl::Status> MailStore::EraseAccount(base::AccountId account) {
   EndSessions(account);
-  const auto erased =
-      co_await impl_->lanes.Run<bool>(account, nullptr, [](Change& change) -> absl::StatusOr<bool> {
-        AccountMemory& state = change.account();
-        while (!state.mailboxes.empty()) change.DeleteMailbox(state.mailboxes.begin()->second);
-        const auto subscriptions = state.subscriptions;
-        for (const std::string& name : subscriptions) {
-          change.Subscribe(name, SubscriptionRow::State::kUnsubscribed);
-        }
-        return true;
-      });
-  co_return erased.status();
+  CO_RETURN_IF_ERROR(co_await impl_->eraser.EraseAccount(account));
+  impl_->usage.Forget(account);
+  co_return absl::OkStatus();
 }
 
 void MailStore::EndSessions(base::AccountId account) {

@@ -55,7 +55,13 @@ CREATE TABLE suspect(blob_key INTEGER PRIMARY KEY, since INTEGER NOT NULL);
 CREATE TABLE condemned(blob_key INTEGER PRIMARY KEY, time INTEGER NOT NULL, destroyed INTEGER NOT NULL);
 )sql";
 
-constexpr sqlite::Migration kMigrations[] = {{1, kFirst}};
+// Deleted mailboxes whose messages are still on their way to the expunge log.
+constexpr char kDropped[] = R"sql(
+CREATE TABLE dropped(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL,
+  time INTEGER NOT NULL, PRIMARY KEY(account, mailbox)) WITHOUT ROWID;
+)sql";
+
+constexpr sqlite::Migration kMigrations[] = {{1, kFirst}, {2, kDropped}};
 
 }  // namespace
 

@@ -75,6 +75,17 @@ class SqliteDatabase final : public ForwardingDatabase<SqliteWriter> {
     checkpointer_.BetweenTransactions(writer_->connection(), log_frames_);
     return status;
   }
+  absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit) override {
+    absl::StatusOr<bool> more = ForwardingDatabase::PurgeDropped(fence, limit);
+    checkpointer_.BetweenTransactions(writer_->connection(), log_frames_);
+    return more;
+  }
+  absl::StatusOr<bool> EraseAccount(const Fence& fence, AccountId account, int64_t now_ms,
+                                    uint32_t limit) override {
+    absl::StatusOr<bool> more = ForwardingDatabase::EraseAccount(fence, account, now_ms, limit);
+    checkpointer_.BetweenTransactions(writer_->connection(), log_frames_);
+    return more;
+  }
   absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() override {
     ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> connection, readers_->Take());
     return SnapshotReader::Begin(std::move(connection),

@@ -71,10 +71,9 @@ constexpr char kPutDelivery[] =
 constexpr char kPutOperation[] =
     "INSERT INTO operation(account, operation, time, reply) VALUES(?,?,?,?)";
 constexpr char kDropOperation[] = "DELETE FROM operation WHERE account=? AND operation=?";
-constexpr char kLogMailbox[] =
-    "INSERT INTO expunge(account, mailbox, modseq, uid, blob_key, time)"
-    " SELECT account, mailbox, ?, uid, blob_key, ? FROM message WHERE account=? AND mailbox=?";
-constexpr char kDropMessages[] = "DELETE FROM message WHERE account=? AND mailbox=?";
+// Its messages go later, in steps (PurgeDropped).
+constexpr char kNoteDropped[] =
+    "INSERT INTO dropped(account, mailbox, modseq, time) VALUES(?,?,?,?)";
 constexpr char kDropKeywords[] = "DELETE FROM keyword WHERE account=? AND mailbox=?";
 constexpr char kDropMailbox[] = "DELETE FROM mailbox WHERE account=? AND mailbox=?";
 constexpr char kPruneDeliveries[] =
@@ -99,7 +98,7 @@ struct SqliteWriter::Statements {
   sqlite::Statement insert_message, copy_message, update_flags, delete_message, log_expunge;
   sqlite::Statement put_keyword, subscribe, unsubscribe, put_delivery, put_operation,
       drop_operation;
-  sqlite::Statement log_mailbox, drop_messages, drop_keywords, drop_mailbox;
+  sqlite::Statement note_dropped, drop_keywords, drop_mailbox;
   sqlite::Statement prune_deliveries, prune_expunges, raise_floors;
 };
 
@@ -133,8 +132,7 @@ absl::StatusOr<std::unique_ptr<SqliteWriter>> SqliteWriter::Create(
       {&s->put_delivery, kPutDelivery},
       {&s->put_operation, kPutOperation},
       {&s->drop_operation, kDropOperation},
-      {&s->log_mailbox, kLogMailbox},
-      {&s->drop_messages, kDropMessages},
+      {&s->note_dropped, kNoteDropped},
       {&s->drop_keywords, kDropKeywords},
       {&s->drop_mailbox, kDropMailbox},
       {&s->prune_deliveries, kPruneDeliveries},
@@ -247,8 +245,7 @@ absl::Status SqliteWriter::WriteExpunges(const WriteBatch& batch) {
 absl::Status SqliteWriter::DeleteMailboxes(const WriteBatch& batch) {
   for (const DeletedMailboxRow& row : batch.deleted_mailboxes) {
     RETURN_IF_ERROR(
-        statements_->log_mailbox.Run(row.modseq, row.time_ms, row.account, row.mailbox));
-    RETURN_IF_ERROR(statements_->drop_messages.Run(row.account, row.mailbox));
+        statements_->note_dropped.Run(row.account, row.mailbox, row.modseq, row.time_ms));
     RETURN_IF_ERROR(statements_->drop_keywords.Run(row.account, row.mailbox));
     RETURN_IF_ERROR(statements_->drop_mailbox.Run(row.account, row.mailbox));
   }

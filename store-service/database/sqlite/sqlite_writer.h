@@ -23,6 +23,9 @@ class SqliteWriter {
   absl::StatusOr<LaneRow> ReadLane(uint32_t lane);
   absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms, uint32_t limit);
+  absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit);
+  absl::StatusOr<bool> EraseAccount(const Fence& fence, AccountId account, int64_t now_ms,
+                                    uint32_t limit);
   absl::Status PutSuspects(const Fence& fence, const std::vector<SuspectRow>& rows);
   absl::Status Condemn(const Fence& fence, const std::vector<uint64_t>& blob_keys, int64_t now_ms);
   absl::Status MarkDestroyed(const Fence& fence, const std::vector<uint64_t>& blob_keys,
