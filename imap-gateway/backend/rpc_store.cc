@@ -20,7 +20,6 @@ namespace v1 = ::posthorn::store::v1;
 
 constexpr milliseconds kTryTimeout{10000};
 constexpr milliseconds kWriteTimeout{25000};
-constexpr milliseconds kReadTimeout{60000};
 constexpr milliseconds kStreamTimeout{std::chrono::hours(2)};
 constexpr milliseconds kForEver{std::chrono::hours(24 * 3650)};
 
@@ -68,18 +67,16 @@ class RpcStore : public Store {
   Reply<v1::CopyReply> Copy(std::string ticket, v1::CopyRequest request) override {
     return Write(rpc::store::kMailboxesCopy, std::move(ticket), std::move(request));
   }
-  Reply<v1::SearchTextReply> SearchText(std::string ticket,
-                                        v1::SearchTextRequest request) override {
-    return client_.Call(rpc::store::kMailboxesSearchText, "mail", Flow::kFree,
-                        Options(std::move(ticket), kReadTimeout), std::move(request));
-  }
-
   std::unique_ptr<rpc::RawCall> ReadMessages(std::string ticket) override {
     return client_.Start(rpc::store::kMailboxesReadMessages.path, "mail", Flow::kFree,
                          Options(std::move(ticket), kStreamTimeout));
   }
   std::unique_ptr<rpc::RawCall> ReadDigests(std::string ticket) override {
     return client_.Start(rpc::store::kMailboxesReadDigests.path, "mail", Flow::kFree,
+                         Options(std::move(ticket), kStreamTimeout));
+  }
+  std::unique_ptr<rpc::RawCall> SearchText(std::string ticket) override {
+    return client_.Start(rpc::store::kMailboxesSearchText.path, "mail", Flow::kFree,
                          Options(std::move(ticket), kStreamTimeout));
   }
   std::unique_ptr<rpc::RawCall> Put(std::string ticket) override {

@@ -41,8 +41,6 @@ class Store {
   virtual Reply<store::v1::ExpungeReply> Expunge(std::string ticket,
                                                  store::v1::ExpungeRequest request) = 0;
   virtual Reply<store::v1::CopyReply> Copy(std::string ticket, store::v1::CopyRequest request) = 0;
-  virtual Reply<store::v1::SearchTextReply> SearchText(std::string ticket,
-                                                       store::v1::SearchTextRequest request) = 0;
 
   // Streams: write what is said, then read until false. Unused ends are cancelled by destroying the
   // call.
@@ -50,6 +48,8 @@ class Store {
       std::string ticket) = 0;  // write one ReadMessagesRequest
   virtual std::unique_ptr<rpc::RawCall> ReadDigests(
       std::string ticket) = 0;  // write one ReadDigestsRequest
+  virtual std::unique_ptr<rpc::RawCall> SearchText(
+      std::string ticket) = 0;  // write one SearchTextRequest
   virtual std::unique_ptr<rpc::RawCall> Put(
       std::string ticket) = 0;                         // write PutRequests, read one PutReply
   virtual std::unique_ptr<rpc::RawCall> Attach() = 0;  // Sync

@@ -12,11 +12,15 @@
 namespace posthorn::imap_gateway {
 namespace {
 
-using std::chrono::milliseconds;
-
-constexpr milliseconds kLiteralLimit{120000};  // for the next bytes of a message
 constexpr uint64_t kMaxDrained = 16 << 20;
 constexpr size_t kMaxLine = 8 << 10;
+
+// [RFC9051 5.4] The client is told why, in case it is only slow.
+absl::Status Lost(Session& session, const absl::Status& status) {
+  if (status.code() == absl::StatusCode::kDeadlineExceeded)
+    session.RequestBye("The message did not come");
+  return base::Error(absl::StatusCode::kCancelled, "client went away in its literal");
+}
 
 // Reads the literal's bytes and hands them to `call`; null: drops them. An error of the client's
 // connection is returned as kCancelled; a failed store call is kept in `failed` and the rest is
@@ -29,8 +33,10 @@ net::Task<absl::Status> ReadLiteral(Session& session, uint64_t size, rpc::RawCal
   request.set_message_id(std::move(message_id));
   LineEnds ends;
   for (uint64_t left = size; left > 0;) {
-    if (connection.buffered().empty() && !(co_await connection.Fill(kLiteralLimit)).ok())
-      co_return base::Error(absl::StatusCode::kCancelled, "client went away in its literal");
+    if (connection.buffered().empty()) {
+      const absl::Status filled = co_await connection.Fill(session.config().dialogue_timeout);
+      if (!filled.ok()) co_return Lost(session, filled);
+    }
     const size_t part = std::min<uint64_t>(left, connection.buffered().size());
     if (call != nullptr && failed->ok()) {
       const std::string_view piece = connection.buffered().substr(0, part);
@@ -50,9 +56,9 @@ net::Task<absl::Status> ReadLiteral(Session& session, uint64_t size, rpc::RawCal
 
 // The end of the command behind the literal; false when there is more (MULTIAPPEND is not offered).
 net::Task<absl::StatusOr<bool>> ReadEnd(Session& session) {
-  const auto line = co_await session.connection().ReadLine(kMaxLine, kLiteralLimit);
-  if (!line.ok())
-    co_return base::Error(absl::StatusCode::kCancelled, "client went away behind its literal");
+  const auto line =
+      co_await session.connection().ReadLine(kMaxLine, session.config().dialogue_timeout);
+  if (!line.ok()) co_return Lost(session, line.status());
   co_return line->empty();
 }
 

@@ -44,6 +44,7 @@ net::Task<absl::Status> Run(FetchJob& job) {
 
 Completion Complete(const FetchJob& job, std::string_view name) {
   if (job.expunged) return Completion::No("[EXPUNGEISSUED] Some of the messages are gone");
+  if (job.oversized) return Completion::No("[LIMIT] Some of the headers are too large");
   if (job.damaged) return Completion::No("[SERVERBUG] Some of the messages cannot be read");
   return Completion::Ok(base::StrCat(name, " completed"));
 }
@@ -174,6 +175,7 @@ net::Task<Completion> OnFetch(Session& session, Input input) {
                std::move(arguments->items),
                *std::move(uids),
                arguments->changed_since,
+               false,
                false,
                false,
                {}};

@@ -172,13 +172,20 @@ class Batch {
   // Headers: short, their length is only known at the end.
   net::Task<absl::Status> WriteGathered(const FetchSection& asked, BodyStream& stream) {
     std::string text = stream.reply().chunk();
+    bool oversized = false;
     while (!stream.reply().last()) {
       if (const absl::Status next = co_await stream.Next(); !next.ok())
         co_return absl::DataLossError("stream");
       if (stream.reply().problem() != store::v1::ReadMessagesReply::OK)
         co_return absl::DataLossError("message");
-      // [deep-structures 14] no sane header is longer; what is beyond is not shown.
-      if (text.size() < kMaxGatheredSection) text.append(stream.reply().chunk());
+      // [deep-structures 14] no sane header is longer; one that is gets NIL and the FETCH a NO.
+      oversized = oversized || text.size() + stream.reply().chunk().size() > kMaxGatheredSection;
+      if (!oversized) text.append(stream.reply().chunk());
+    }
+    if (oversized) {
+      job_.oversized = true;
+      out_.append(" NIL");
+      co_return absl::OkStatus();
     }
     const std::string shown = FinishSection(asked, std::move(text));
     base::StrAppend(out_, " {", shown.size(), "}\r\n", shown);

@@ -21,7 +21,8 @@ struct FetchJob {
   // Messages that were asked for and could not be given.
   bool expunged = false;
   bool damaged = false;
-  NumberSet unseen;  // delivered by a section without PEEK and not \Seen yet
+  bool oversized = false;  // a header too long to be gathered
+  NumberSet unseen;        // delivered by a section without PEEK and not \Seen yet
 
   const MailboxView& view() const { return session.selected()->cursor.view(); }
   Cursor& cursor() { return session.selected()->cursor; }

@@ -33,6 +33,11 @@ struct ImapConfig {
   uint64_t max_message_size = 50ULL << 20;  // bytes
   uint32_t max_errors = 10;
   std::chrono::milliseconds idle_timeout{std::chrono::minutes(30)};
+  std::chrono::milliseconds login_timeout{60000};  // from connect to login
+  // For literals and continuations inside a command, and for a client to take what it asked for.
+  std::chrono::milliseconds dialogue_timeout{60000};
+  // While a command is long at work, its client hears so often.
+  std::chrono::milliseconds progress_every{10000};
   PlaintextLogin plaintext_login = PlaintextLogin::kTrusted;
   // True for client addresses whose passwords are accepted without TLS (kTrusted).
   std::function<bool(std::string_view address)> trusts;

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <chrono>
+#include <memory>
 
 #include "imap-gateway/backend/store.h"
 #include "imap-gateway/protocol/mailbox_name.h"
@@ -11,6 +13,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/mime/digest.h"
+#include "lib/rpc/client.h"
 
 namespace posthorn::imap_gateway {
 namespace {
@@ -100,10 +103,32 @@ class Search {
                                                 : store::v1::SearchTextRequest::TEXT);
     request.set_field(key.field);
     request.set_needle(key.text);
-    const auto reply =
-        co_await session_.gateway().store.SearchText(session_.ticket(), std::move(request));
-    CO_RETURN_IF_ERROR(reply.status());
-    co_return UnpackRanges(reply->uids());
+    // Destroyed with this coroutine, which ends the search at the store.
+    const std::unique_ptr<rpc::RawCall> call =
+        session_.gateway().store.SearchText(session_.ticket());
+    CO_RETURN_IF_ERROR(co_await call->Write(request));
+    call->WritesDone();
+    std::vector<NumberRange> found;
+    store::v1::SearchTextReply reply;
+    for (;;) {
+      CO_ASSIGN_OR_RETURN(const bool more, co_await call->Read(reply));
+      if (!more) co_return NumberSet(std::move(found));
+      const NumberSet piece = UnpackRanges(reply.uids());
+      found.insert(found.end(), piece.ranges().begin(), piece.ranges().end());
+      CO_RETURN_IF_ERROR(co_await TellProgress());
+    }
+  }
+
+  // A search of bodies may take minutes. What is sent meanwhile keeps the client waiting, and a
+  // client that is gone is found out by it.
+  net::Task<absl::Status> TellProgress() {
+    if (session_.leaving()) co_return absl::CancelledError("the session ends");
+    const auto now = std::chrono::steady_clock::now();
+    if (now - told_ < session_.config().progress_every) co_return absl::OkStatus();
+    told_ = now;
+    session_.Untagged("OK Still searching");
+    if (!(co_await session_.FlushNow()).ok()) co_return absl::CancelledError("the client is gone");
+    co_return absl::OkStatus();
   }
 
   // The Date header, without regard to time and zone; without one the internal date.
@@ -130,6 +155,7 @@ class Search {
   Session& session_;
   const SearchKey& key_;
   RemoteAnswers answers_;
+  std::chrono::steady_clock::time_point told_ = std::chrono::steady_clock::now();
 };
 
 uint32_t NumberOf(const Hit& hit, bool by_uid) { return by_uid ? hit.uid : hit.sequence; }
@@ -188,6 +214,7 @@ net::Task<Completion> OnSearch(Session& session, Input input) {
   if (arguments->has_modseq) session.EnableCondstore();
   Search search(session, arguments->key);
   const absl::StatusOr<std::vector<Hit>> hits = co_await search.Run();
+  if (hits.status().code() == absl::StatusCode::kCancelled) co_return Completion::Gone();
   if (!hits.ok()) co_return FromStatus(hits.status(), Doing::kReading);
   std::string out;
   if (arguments->options.any) {

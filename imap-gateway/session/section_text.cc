@@ -63,7 +63,7 @@ PlannedSection Plan(const FetchSection& section, std::span<const mime::PartOffse
   }
   if (section.kind == Kind::kHeaderFields || section.kind == Kind::kHeaderFieldsNot) {
     planned.offset = range->start;
-    planned.length = std::min<uint64_t>(range->size, kMaxGatheredSection);
+    planned.length = range->size;
     planned.read = planned.length > 0;
     planned.whole = true;
     return planned;

@@ -17,9 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr milliseconds kLoginLimit{60000};  // from connect to login
 constexpr milliseconds kHandshakeLimit{30000};
-constexpr milliseconds kDialogueLimit{60000};  // literals and continuations inside a command
 constexpr milliseconds kByeLimit{5000};
 constexpr size_t kMaxLineBeforeLogin = 8 << 10;
 // Long sets of uids are one line; the connection buffers no more than 64 KiB.
@@ -80,7 +78,7 @@ net::Task<void> Session::Run() {
   bool more = true;
   while (more) {
     if (!connection_->HasLine() || connection_->pending() > kMaxGathered)
-      if (!(co_await connection_->Flush(kDialogueLimit)).ok()) co_return;
+      if (!(co_await connection_->Flush(config().dialogue_timeout)).ok()) co_return;
     if (!bye_.empty()) break;
     if (idling_ && std::exchange(news_, false)) {
       more = (co_await SendUpdates(Expunges::kAllowed)).ok();
@@ -107,7 +105,7 @@ net::Task<void> Session::Run() {
 milliseconds Session::ReadLimit() const {
   if (identity_) return gateway_.config->idle_timeout;
   const auto spent = std::chrono::duration_cast<milliseconds>(Clock::now() - started_);
-  return std::max(kLoginLimit - spent, milliseconds(1));
+  return std::max(config().login_timeout - spent, milliseconds(1));
 }
 
 net::Task<bool> Session::OnReadError(absl::Status status) {
@@ -128,12 +126,13 @@ net::Task<bool> Session::OnLine(std::string_view line) {
   while (step == CommandFramer::Step::kLiteral) {
     if (framer.mark().synchronizing) {
       connection_->Append("+ Ready\r\n");
-      if (!(co_await connection_->Flush(kDialogueLimit)).ok()) co_return false;
+      if (!(co_await connection_->Flush(config().dialogue_timeout)).ok()) co_return false;
     }
-    const auto bytes = co_await connection_->ReadExactly(framer.mark().size, kDialogueLimit);
+    const auto bytes =
+        co_await connection_->ReadExactly(framer.mark().size, config().dialogue_timeout);
     if (!bytes.ok()) co_return co_await OnReadError(bytes.status());
     framer.AddLiteral(*bytes);
-    const auto next = co_await connection_->ReadLine(kMaxLine, kDialogueLimit);
+    const auto next = co_await connection_->ReadLine(kMaxLine, config().dialogue_timeout);
     if (!next.ok()) co_return co_await OnReadError(next.status());
     step = framer.AddLine(*next);
   }
@@ -153,13 +152,14 @@ net::Task<bool> Session::OnOversizedLiteral(LiteralMark mark, std::string text) 
       co_return false;
     }
     for (uint64_t left = mark.size; left > 0;) {
-      if (connection_->buffered().empty() && !(co_await connection_->Fill(kDialogueLimit)).ok())
+      if (connection_->buffered().empty() &&
+          !(co_await connection_->Fill(config().dialogue_timeout)).ok())
         co_return false;
       const size_t part = std::min<uint64_t>(left, connection_->buffered().size());
       connection_->Consume(part);
       left -= part;
     }
-    const auto rest = co_await connection_->ReadLine(kMaxLine, kDialogueLimit);
+    const auto rest = co_await connection_->ReadLine(kMaxLine, config().dialogue_timeout);
     if (!rest.ok()) co_return co_await OnReadError(rest.status());
   }
   connection_->Append(
@@ -271,16 +271,16 @@ net::Task<absl::Status> Session::Send(std::string& buffer) {
   connection_->Append(buffer);
   buffer.clear();
   if (connection_->pending() < kMaxGathered) co_return absl::OkStatus();
-  co_return co_await connection_->Flush(kDialogueLimit);
+  co_return co_await connection_->Flush(config().dialogue_timeout);
 }
 
 net::Task<absl::Status> Session::FlushNow() {
-  co_return co_await connection_->Flush(kDialogueLimit);
+  co_return co_await connection_->Flush(config().dialogue_timeout);
 }
 
 net::Task<absl::StatusOr<std::string>> Session::ReadDialogueLine() {
-  CO_RETURN_IF_ERROR(co_await connection_->Flush(kDialogueLimit));
-  const auto line = co_await connection_->ReadLine(kMaxLineBeforeLogin, kDialogueLimit);
+  CO_RETURN_IF_ERROR(co_await connection_->Flush(config().dialogue_timeout));
+  const auto line = co_await connection_->ReadLine(kMaxLineBeforeLogin, config().dialogue_timeout);
   if (!line.ok()) co_return line.status();
   co_return std::string(*line);
 }

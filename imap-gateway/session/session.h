@@ -91,6 +91,8 @@ class Session : public ViewListener, public std::enable_shared_from_this<Session
 
   // Ends the session with "* BYE text" as soon as the running command is done.
   void RequestBye(std::string text);
+  // True once that was asked for: long commands end early.
+  bool leaving() const { return !bye_.empty(); }
 
   // ViewListener
   void OnViewChanged() override;

@@ -329,11 +329,10 @@ Store::Reply<v1::CopyReply> FakeStore::Copy(std::string ticket, v1::CopyRequest 
   co_return reply;
 }
 
-Store::Reply<v1::SearchTextReply> FakeStore::SearchText(std::string ticket,
-                                                        v1::SearchTextRequest r) {
-  CO_RETURN_IF_ERROR(co_await Begin(ticket));
+v1::SearchTextReply FakeStore::FindText(const v1::SearchTextRequest& r) {
+  v1::SearchTextReply reply;
   Mailbox* box = ById(r.mailbox());
-  if (box == nullptr) co_return base::NotFound("mailbox");
+  if (box == nullptr) return reply;
   const NumberSet named = UnpackRanges(r.uids());
   NumberSet found;
   for (const auto& [uid, message] : box->messages) {
@@ -350,9 +349,8 @@ Store::Reply<v1::SearchTextReply> FakeStore::SearchText(std::string ticket,
     }
     if (named.Contains(uid) && base::ContainsIgnoreCase(haystack, r.needle())) found.Append(uid);
   }
-  v1::SearchTextReply reply;
   PackRanges(found, reply.mutable_uids());
-  co_return reply;
+  return reply;
 }
 
 }  // namespace posthorn::imap_gateway

@@ -63,6 +63,9 @@ class FakeStore : public Store {
   bool down = false;            // writes and reads fail kUnavailable, streams end
   bool writes_unknown = false;  // writes fail kUnknown
   bool keeps_history = true;    // false: every Open gets a full snapshot
+  bool endless_search = false;  // SearchText finds nothing, for ever
+  int searches = 0;             // open SearchText calls
+  uint64_t body_bytes = 0;      // given out by ReadMessages
   size_t rows_per_chunk = 3;
   size_t bytes_per_chunk = 11;
   uint64_t quota = 0;
@@ -82,21 +85,22 @@ class FakeStore : public Store {
                                                store::v1::StoreFlagsRequest r) override;
   Reply<store::v1::ExpungeReply> Expunge(std::string ticket, store::v1::ExpungeRequest r) override;
   Reply<store::v1::CopyReply> Copy(std::string ticket, store::v1::CopyRequest r) override;
-  Reply<store::v1::SearchTextReply> SearchText(std::string ticket,
-                                               store::v1::SearchTextRequest r) override;
   std::unique_ptr<rpc::RawCall> ReadMessages(std::string ticket) override;
   std::unique_ptr<rpc::RawCall> ReadDigests(std::string ticket) override;
+  std::unique_ptr<rpc::RawCall> SearchText(std::string ticket) override;
   std::unique_ptr<rpc::RawCall> Put(std::string ticket) override;
   std::unique_ptr<rpc::RawCall> Attach() override;
 
   struct SyncCall;
   struct ReadCall;
   struct PutCall;
+  struct SearchCall;
 
  private:
   friend struct SyncCall;
   friend struct ReadCall;
   friend struct PutCall;
+  friend struct SearchCall;
   net::Task<absl::Status> Begin(const std::string& ticket);
   net::Task<void> Pause();
   Mailbox* ById(uint64_t id);
@@ -109,6 +113,7 @@ class FakeStore : public Store {
   void FillState(const Mailbox& mailbox, store::v1::MailboxState& state) const;
   void FillRow(uint32_t uid, const Message& message, store::v1::Rows& rows) const;
   uint32_t Insert(Mailbox& mailbox, Message message, store::v1::ViewDelta& delta);
+  store::v1::SearchTextReply FindText(const store::v1::SearchTextRequest& r);
   store::v1::MailboxReply Answer(const Mailbox& mailbox);
 
   net::Loop& loop_;

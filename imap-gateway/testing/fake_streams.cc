@@ -66,6 +66,11 @@ std::unique_ptr<rpc::RawCall> FakeStore::ReadDigests(std::string) {
   return std::make_unique<ReadCall>(*this, ReadCall::Kind::kDigests);
 }
 
+std::unique_ptr<rpc::RawCall> FakeStore::SearchText(std::string) {
+  ++asked;
+  return std::make_unique<SearchCall>(*this);
+}
+
 FakeStore::SyncCall::SyncCall(FakeStore& store) : store_(store), wake_(store.loop_) {
   if (!store_.down) store_.streams_.insert(this);
   broken_ = store_.down;
@@ -251,12 +256,32 @@ net::Task<absl::StatusOr<bool>> FakeStore::ReadCall::Read(google::protobuf::Mess
   if (store_.down) co_return base::Unavailable("down");
   if (!messages_.empty()) {
     static_cast<v1::ReadMessagesReply&>(into) = std::move(messages_.front());
+    store_.body_bytes += static_cast<v1::ReadMessagesReply&>(into).chunk().size();
     messages_.pop_front();
     co_return true;
   }
   if (digests_.empty()) co_return false;
   static_cast<v1::ReadDigestsReply&>(into) = std::move(digests_.front());
   digests_.pop_front();
+  co_return true;
+}
+
+net::Task<absl::Status> FakeStore::SearchCall::Write(const google::protobuf::MessageLite& message) {
+  if (store_.down) co_return base::Unavailable("down");
+  co_await store_.Pause();
+  replies_.push_back(store_.FindText(static_cast<const v1::SearchTextRequest&>(message)));
+  co_return absl::OkStatus();
+}
+
+net::Task<absl::StatusOr<bool>> FakeStore::SearchCall::Read(google::protobuf::MessageLite& into) {
+  co_await net::Sleep(store_.loop_, std::chrono::milliseconds(0));
+  if (store_.down) co_return base::Unavailable("down");
+  auto& reply = static_cast<v1::SearchTextReply&>(into);
+  reply.Clear();
+  if (store_.endless_search) co_return true;
+  if (replies_.empty()) co_return false;
+  reply = std::move(replies_.front());
+  replies_.pop_front();
   co_return true;
 }
 

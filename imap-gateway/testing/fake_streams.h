@@ -57,6 +57,18 @@ struct FakeStore::ReadCall : rpc::RawCall {
   std::deque<store::v1::ReadDigestsReply> digests_;
 };
 
+struct FakeStore::SearchCall : rpc::RawCall {
+  explicit SearchCall(FakeStore& store) : store_(store) { ++store_.searches; }
+  ~SearchCall() override { --store_.searches; }
+  net::Task<absl::Status> Write(const google::protobuf::MessageLite& message) override;
+  void WritesDone() override {}
+  net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite& into) override;
+
+ private:
+  FakeStore& store_;
+  std::deque<store::v1::SearchTextReply> replies_;
+};
+
 struct FakeStore::PutCall : rpc::RawCall {
   explicit PutCall(FakeStore& store) : store_(store) {}
   net::Task<absl::Status> Write(const google::protobuf::MessageLite& message) override;

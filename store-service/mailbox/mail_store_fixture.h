@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -43,6 +44,7 @@ class MemoryBlobs final : public BlobStore, public DigestSource {
     return base::Unavailable("not here");
   }
   absl::StatusOr<std::string> Read(const BlobRef& ref, uint64_t offset, uint64_t length) override {
+    ++reads;
     const auto found = bodies_.find(ref.key);
     if (found == bodies_.end()) return base::NotFound("no blob");
     return found->second.substr(offset, length == 0 ? std::string::npos : length);
@@ -91,6 +93,7 @@ class MemoryBlobs final : public BlobStore, public DigestSource {
     if (auto digest = Recent(key)) co_return digest;
     co_return base::NotFound("no blob");
   }
+  std::atomic<int> reads = 0;
   const std::set<uint64_t>& destroyed() const { return destroyed_; }
 
  private:

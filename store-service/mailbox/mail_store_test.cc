@@ -260,21 +260,63 @@ TEST_F(MailboxesTest, OneRequestDeliversToManyAndToNewMailboxes) {
   EXPECT_EQ(store_->UsageOf(50).messages, 1u);
 }
 
-TEST_F(MailboxesTest, SearchTextFindsByDecodedBody) {
-  const v1::AppendReply appended =
-      AppendTo("INBOX", {"A: b\r\n\r\nneedle\r\n", "A: b\r\n\r\nhay\r\n", "\r\nNEEDLE\r\n"});
+v1::SearchTextRequest SearchBodies(MailboxId mailbox, const std::string& needle) {
   v1::SearchTextRequest request;
-  request.set_mailbox(appended.mailbox());
+  request.set_mailbox(mailbox);
   auto* range = request.add_uids();
   range->set_first(1);
   range->set_last(UINT32_MAX);
   request.set_where(v1::SearchTextRequest::BODY);
-  request.set_needle("Needle");
-  const auto reply = Call(methods::kMailboxesSearchText, request);
-  ASSERT_TRUE(reply.ok()) << reply.status();
-  ASSERT_EQ(reply->uids_size(), 2);
-  EXPECT_EQ(reply->uids(0).last(), 1u);
-  EXPECT_EQ(reply->uids(1).first(), 3u);
+  request.set_needle(needle);
+  return request;
+}
+
+// At most `most` replies; ends the call then.
+net::Task<std::vector<v1::SearchTextReply>> Search(std::unique_ptr<rpc::RawCall> call,
+                                                   v1::SearchTextRequest request, size_t most) {
+  std::vector<v1::SearchTextReply> replies;
+  EXPECT_TRUE((co_await call->Write(request)).ok());
+  call->WritesDone();
+  v1::SearchTextReply reply;
+  while (replies.size() < most) {
+    const auto more = co_await call->Read(reply);
+    EXPECT_TRUE(more.ok()) << more.status();
+    if (!more.ok() || !*more) break;
+    replies.push_back(reply);
+  }
+  co_return replies;
+}
+
+TEST_F(MailboxesTest, SearchTextFindsByDecodedBody) {
+  const v1::AppendReply appended =
+      AppendTo("INBOX", {"A: b\r\n\r\nneedle\r\n", "A: b\r\n\r\nhay\r\n", "\r\nNEEDLE\r\n"});
+  auto call =
+      gateway_->Start(methods::kMailboxesSearchText.path, "", rpc::Flow::kFree, {.ticket = "1"});
+  const auto replies = testing::RunTask(
+      loop_, Search(std::move(call), SearchBodies(appended.mailbox(), "Needle"), 10));
+  ASSERT_FALSE(replies.empty());
+  ASSERT_EQ(replies[0].uids_size(), 2);
+  EXPECT_EQ(replies[0].uids(0).last(), 1u);
+  EXPECT_EQ(replies[0].uids(1).first(), 3u);
+}
+
+TEST_F(MailboxesTest, SearchTextStopsWhenItsCallerGoes) {
+  // 100 steps of 200 messages.
+  constexpr int kMessages = 20000;
+  const std::vector<std::string> bodies(500, "A: b\r\n\r\nhay\r\n");
+  MailboxId inbox = 0;
+  for (int i = 0; i < kMessages; i += 500) inbox = AppendTo("INBOX", bodies).mailbox();
+  auto call = gateway_->Start(methods::kMailboxesSearchText.path, "mail", rpc::Flow::kFree,
+                              {.ticket = "1"});
+  blobs_.reads = 0;
+  testing::RunTask(loop_, Search(std::move(call), SearchBodies(inbox, "needle"), 1));
+  // What is asked of the store behind it is answered when the cancellation has arrived.
+  int before = -1;
+  while (before != blobs_.reads) {
+    before = blobs_.reads;
+    for (int i = 0; i < 5; ++i) AppendTo("INBOX", {"x"});
+  }
+  EXPECT_LT(blobs_.reads, kMessages / 2);
 }
 
 net::Task<absl::StatusOr<bool>> LockOnce(rpc::RawCall& call) {

@@ -11,6 +11,10 @@
 namespace posthorn::store_service {
 namespace {
 
+// Each may hold a few copies of the largest message.
+constexpr int kSearchThreads = 2;
+constexpr size_t kMaxQueuedSearches = 1024;
+
 const std::vector<std::string>& Gateways() {
   static const auto* const roles =
       new std::vector<std::string>{"imap-gateway", "pop3-gateway", "admin-service"};
@@ -31,7 +35,8 @@ MailboxService::MailboxService(LaneEngine& lanes, BlobStore& blobs, DigestSource
       digests_(&digests),
       accounts_(&accounts),
       tickets_(&tickets),
-      deliverer_(lanes, accounts, digests) {}
+      deliverer_(lanes, accounts, digests),
+      search_pool_(lanes.loop(), "store-search", kSearchThreads, kMaxQueuedSearches) {}
 
 void MailboxService::Register(rpc::Server& server) {
   server.Handle<v1::DeliverRequest, v1::DeliverReply>(
@@ -151,11 +156,9 @@ void MailboxService::RegisterReads(rpc::Server& server) {
   server.HandleStream<v1::ReadDigestsRequest, v1::ReadDigestsReply>(
       methods::kMailboxesReadDigests, Gateways(),
       [this](rpc::ServerCall& call) { return ReadDigests(call); });
-  server.Handle<v1::SearchTextRequest, v1::SearchTextReply>(
+  server.HandleStream<v1::SearchTextRequest, v1::SearchTextReply>(
       methods::kMailboxesSearchText, Gateways(),
-      [this](const rpc::CallContext& context, v1::SearchTextRequest request) {
-        return SearchText(context.ticket, context.deadline, std::move(request));
-      });
+      [this](rpc::ServerCall& call) { return SearchText(call); });
   server.HandleStream<v1::LockMaildropRequest, v1::LockMaildropReply>(
       methods::kMailboxesLockMaildrop, Gateways(),
       [this](rpc::ServerCall& call) { return LockMaildrop(call); });

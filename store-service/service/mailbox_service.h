@@ -3,7 +3,6 @@
 // The gRPC face of service Mailboxes: tickets, translation, streaming. The work is done in mailbox/
 // on the lanes.
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -53,11 +52,9 @@ class MailboxService {
 
   Reply<v1::DeliverReply> Deliver(v1::DeliverRequest request);
   Reply<v1::AppendReply> AppendMessages(std::string ticket, v1::AppendRequest request);
-  Reply<v1::SearchTextReply> SearchText(std::string ticket,
-                                        std::chrono::steady_clock::time_point deadline,
-                                        v1::SearchTextRequest request);
   net::Task<absl::Status> ReadMessages(rpc::ServerCall& call);
   net::Task<absl::Status> ReadDigests(rpc::ServerCall& call);
+  net::Task<absl::Status> SearchText(rpc::ServerCall& call);
   net::Task<absl::Status> LockMaildrop(rpc::ServerCall& call);
   net::Task<absl::Status> FillDigests(v1::ReadDigestsReply& reply,
                                       const std::vector<BlobRef>& missing);
@@ -70,6 +67,7 @@ class MailboxService {
   Deliverer deliverer_;
   struct Maildrop;
   std::map<AccountId, std::shared_ptr<Maildrop>> maildrops_;
+  net::BlockingPool search_pool_;
 };
 
 }  // namespace posthorn::store_service

@@ -96,33 +96,35 @@ net::Task<absl::Status> MailboxService::ReadDigests(rpc::ServerCall& call) {
   co_return absl::OkStatus();
 }
 
-// In steps, so that a search whose caller has given up ends soon and a reader's thread is not held
-// for minutes.
-MailboxService::Reply<v1::SearchTextReply> MailboxService::SearchText(
-    std::string ticket, std::chrono::steady_clock::time_point deadline,
-    v1::SearchTextRequest request) {
-  CO_ASSIGN_OR_RETURN(const TicketFacts facts, tickets_->Verify(ticket));
+// In steps on threads of their own: a search neither takes the readers from FETCH nor goes on when
+// its caller has gone, and what is in memory is a step for each thread.
+net::Task<absl::Status> MailboxService::SearchText(rpc::ServerCall& call) {
+  v1::SearchTextRequest request;
+  CO_ASSIGN_OR_RETURN(const bool asked, co_await call.Read(request));
+  if (!asked) co_return base::Invalid("no request");
+  CO_ASSIGN_OR_RETURN(const AccountId account, AccountOf(call.context()));
   const auto query = std::make_shared<const TextQuery>(request);
-  std::vector<UidSpan> matches;
   for (UidSpan span : ToSpans(request.uids())) {
     for (;;) {
-      if (std::chrono::steady_clock::now() >= deadline) {
-        co_return absl::DeadlineExceededError("search was given up");
-      }
-      CO_ASSIGN_OR_RETURN(
-          const SearchStep step,
-          co_await lanes_->readers().Run(
-              [database = &lanes_->database(), blobs = blobs_, query, account = facts.account,
-               mailbox = request.mailbox(),
-               span] { return SearchSome(*database, *blobs, account, mailbox, span, *query); }));
-      for (const Uid uid : step.matches) AppendUid(matches, uid);
-      if (step.last == 0 || step.last >= span.last) break;
-      span.first = step.last + 1;
+      if (call.cancelled()) co_return absl::CancelledError("the caller has gone");
+      const absl::StatusOr<SearchStep> step =
+          co_await search_pool_.Run([database = &lanes_->database(), blobs = blobs_, query, account,
+                                     mailbox = request.mailbox(), span] {
+            return SearchSome(*database, *blobs, account, mailbox, span, *query);
+          });
+      // A full pool is no full disk.
+      if (absl::IsResourceExhausted(step.status())) co_return base::Unavailable("busy searching");
+      CO_RETURN_IF_ERROR(step.status());
+      std::vector<UidSpan> matches;
+      for (const Uid uid : step->matches) AppendUid(matches, uid);
+      v1::SearchTextReply reply;
+      FromSpans(matches, reply.mutable_uids());
+      CO_RETURN_IF_ERROR(co_await call.Write(reply));
+      if (step->last == 0 || step->last >= span.last) break;
+      span.first = step->last + 1;
     }
   }
-  v1::SearchTextReply reply;
-  FromSpans(matches, reply.mutable_uids());
-  co_return reply;
+  co_return absl::OkStatus();
 }
 
 struct MailboxService::Maildrop {
