@@ -1,9 +1,15 @@
 #include "lib/net/loop.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <asio/co_spawn.hpp>
-#include <asio/post.hpp>
+#include <asio/detail/epoll_reactor.hpp>
 #include <asio/steady_timer.hpp>
+#include <cerrno>
 #include <csignal>
+#include <system_error>
 
 #include "lib/net/loop_impl.h"
 #include "lib/observe/log.h"
@@ -36,8 +42,19 @@ void RunGuarded(std::string_view name, const std::function<void()>& work) {
 
 }  // namespace internal
 
+// The loop sleeps outside of asio, on asio's files among others. Asio does not tell its epoll's
+// descriptor; naming a member in an explicit instantiation is the one way the language leaves open.
+template <auto Descriptor>
+struct Expose {
+  friend int EpollDescriptor(asio::detail::epoll_reactor& reactor) { return reactor.*Descriptor; }
+};
+int EpollDescriptor(asio::detail::epoll_reactor& reactor);
+template struct Expose<&asio::detail::epoll_reactor::epoll_fd_>;
+
 namespace {
 
+// So many turns in a row that were not idle, and the source is asked nevertheless.
+constexpr int kTurnsWithoutSource = 8;
 // Enough that a turn is rarely cut short, few enough that its end comes soon under any load.
 constexpr int kHandlersInATurn = 1000;
 
@@ -70,23 +87,36 @@ class SteadyTimer : public Loop::Timer {
 
 }  // namespace
 
+Loop::Impl::Impl()
+    : wake_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      context(1),
+      keep_alive(context.get_executor()),
+      thread(std::this_thread::get_id()) {
+  // One that cannot be woken must not begin.
+  if (wake_fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
 Loop::Impl::~Impl() {
   // Frames destroyed here may post, notify and park no more than they hold, so this ends.
   while (parked.linked()) static_cast<internal::Waiter::LoopLink*>(parked.next)->owner->Drop();
   turn_end.clear();
   std::exchange(posted, {}).clear();
+  close(wake_fd);
 }
 
-void Loop::Impl::RunPosted() {
+bool Loop::Impl::RunPosted() {
+  if (!has_posted) return false;
   std::vector<std::function<void()>> batch;
   {
     const std::lock_guard lock(mutex);
     batch.swap(posted);
+    has_posted = false;
   }
   for (auto& work : batch) {
     internal::RunGuarded("post", work);
     work = nullptr;
   }
+  return true;
 }
 
 void Loop::Impl::RunTurnEnd() {
@@ -95,9 +125,38 @@ void Loop::Impl::RunTurnEnd() {
 
 bool Loop::Impl::RunReady() {
   for (int i = 0; i < kHandlersInATurn; ++i) {
-    if (context.poll_one() == 0) return true;
+    const bool any = RunPosted();
+    if (context.poll_one() == 0 && !any) return true;
   }
   return false;
+}
+
+void Loop::Impl::TurnSource(std::span<pollfd> sleep_on) {
+  internal::RunGuarded("source", [this, sleep_on] { source->Turn(sleep_on); });
+}
+
+void Loop::Impl::Sleep() {
+  asleep = true;
+  // Looked at after `asleep` was set: whoever posts from here on writes to wake_fd.
+  if (!has_posted && !stopping) {
+    const int asio_fd = EpollDescriptor(asio::use_service<asio::detail::epoll_reactor>(context));
+    pollfd files[] = {{asio_fd, POLLIN, 0}, {wake_fd, POLLIN, 0}};
+    if (source != nullptr) {
+      TurnSource(files);
+    } else {
+      poll(files, std::size(files), -1);
+    }
+    uint64_t count = 0;
+    if (files[1].revents != 0) [[maybe_unused]]
+      const ssize_t got = read(wake_fd, &count, sizeof(count));
+  }
+  asleep = false;
+}
+
+void Loop::Impl::Wake() {
+  const uint64_t one = 1;
+  if (asleep.exchange(false)) [[maybe_unused]]
+    const ssize_t put = write(wake_fd, &one, sizeof(one));
 }
 
 Loop::Loop() : impl_(std::make_unique<Impl>()) {
@@ -109,17 +168,24 @@ Loop::~Loop() = default;
 asio::io_context& Loop::context() { return impl_->context; }
 bool Loop::Running() const { return impl_->running; }
 bool Loop::OnThread() const { return impl_->thread == std::this_thread::get_id(); }
+void Loop::SetSource(Source* source) { impl_->source = source; }
+bool Loop::HasSource() const { return impl_->source != nullptr; }
 
 void Loop::Run() {
   impl_->thread = std::this_thread::get_id();
   impl_->running = true;
+  int busy = 0;
   while (!impl_->stopping) {
     const bool idle = impl_->RunReady();
     if (impl_->stopping) break;
-    if (!impl_->turn_end.empty()) {
-      impl_->RunTurnEnd();
-    } else if (idle) {
-      impl_->context.run_one();
+    const bool ends = !impl_->turn_end.empty();
+    impl_->RunTurnEnd();
+    if (idle && !ends) {
+      busy = 0;
+      impl_->Sleep();
+    } else if (impl_->source != nullptr && ++busy >= kTurnsWithoutSource) {
+      busy = 0;
+      impl_->TurnSource({});
     }
   }
   impl_->running = false;
@@ -130,17 +196,16 @@ void Loop::Run() {
 void Loop::Stop() {
   impl_->stopping = true;
   impl_->context.stop();
+  impl_->Wake();
 }
 
 void Loop::Post(std::function<void()> work) {
-  bool first = false;
   {
     const std::lock_guard lock(impl_->mutex);
-    first = impl_->posted.empty();
     impl_->posted.push_back(std::move(work));
+    impl_->has_posted = true;
   }
-  // One wake-up for all that is posted until it runs.
-  if (first) asio::post(impl_->context, [impl = impl_.get()] { impl->RunPosted(); });
+  impl_->Wake();
 }
 
 void Loop::AtTurnEnd(std::function<void()> work) { impl_->turn_end.push_back(std::move(work)); }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "lib/net/task.h"
 
+struct pollfd;
 namespace asio {
 class io_context;
 }
@@ -44,6 +46,11 @@ class Loop {
   // One-shot timer; the handle cancels when destroyed.
   class Timer;
   std::unique_ptr<Timer> After(std::chrono::milliseconds delay, std::function<void()> work);
+  // Another source of events that has to be asked by the loop's thread itself, and so decides where it sleeps.
+  class Source;
+  // From the loop's thread or before Run; null takes the source away, also inside Source::Turn. One at a time.
+  void SetSource(Source* source);
+  bool HasSource() const;
   // True while a thread is in Run(). Any thread.
   bool Running() const;
   // True on the loop's own thread (before the first Run: the thread that made it).
@@ -58,6 +65,14 @@ class Loop {
 class Loop::Timer {
  public:
   virtual ~Timer() = default;
+};
+
+class Loop::Source {
+ public:
+  virtual ~Source() = default;
+  // Handles what has happened, on the loop's thread; it may take the source away. With `sleep_on` it first waits, like
+  // poll(2), for an event of its own or of those files, and fills in their revents; an empty one means: do not wait.
+  virtual void Turn(std::span<pollfd> sleep_on) = 0;
 };
 
 // Suspends the calling coroutine.

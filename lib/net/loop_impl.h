@@ -11,6 +11,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -75,18 +76,29 @@ void RunGuarded(std::string_view name, const std::function<void()>& work);
 namespace posthorn::net {
 
 struct Loop::Impl {
-  Impl() : context(1), keep_alive(context.get_executor()), thread(std::this_thread::get_id()) {}
+  Impl();
   ~Impl();
-  void RunPosted();
+  // False when there was nothing.
+  bool RunPosted();
   void RunTurnEnd();
   // Handlers that are ready, at most a bounded number, so that AtTurnEnd cannot be starved. True:
   // none is left.
   bool RunReady();
+  // Until anything happens: at asio's files, at the source, a Post or a Stop.
+  void Sleep();
+  void TurnSource(std::span<pollfd> sleep_on);
+  // Any thread.
+  void Wake();
 
   internal::Link parked;  // Waiter::in_loop
   std::vector<std::function<void()>> turn_end;
+  Loop::Source* source = nullptr;
   std::mutex mutex;
   std::vector<std::function<void()>> posted;  // guarded by mutex
+  std::atomic<bool> has_posted = false;
+  // Who makes it false again has to write to wake_fd.
+  std::atomic<bool> asleep = false;
+  int wake_fd;
   std::atomic<bool> stopping = false;
   std::atomic<bool> running = false;
   asio::io_context context;  // after what its handlers touch when they are destroyed

@@ -33,7 +33,7 @@ class ClientImpl : public Client {
  public:
   ClientImpl(net::Loop& loop, Options options)
       : loop_(loop),
-        completions_(CompletionThread::For(loop)),
+        completions_(Completions::For(loop)),
         channel_(MakeChannel(options.target)),
         plain_(std::make_shared<PlainCalls>(loop, channel_, completions_->queue(),
                                             std::move(options.authorization))) {}
@@ -73,7 +73,7 @@ class ClientImpl : public Client {
   }
 
   net::Loop& loop_;
-  std::shared_ptr<CompletionThread> completions_;
+  std::shared_ptr<Completions> completions_;
   std::shared_ptr<grpc::Channel> channel_;
   std::shared_ptr<PlainCalls> plain_;
   std::vector<std::shared_ptr<ClientStream>> streams_;

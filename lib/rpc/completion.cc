@@ -1,13 +1,20 @@
 #include "lib/rpc/completion.h"
 
 #include <grpc/grpc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 
 #include "lib/net/loop.h"
+
+// What gRPC's "poll" strategy calls in place of poll(2); libgrpc exports it, its headers do not
+// show it.
+extern int (*grpc_poll_function)(pollfd* files, nfds_t count, int timeout_ms);
 
 namespace posthorn::rpc {
 namespace {
@@ -42,67 +49,143 @@ class Batch {
 
 constexpr size_t kLargestBatch = 1024;
 
+// What gRPC's next wait on this thread shall do.
+struct Wait {
+  enum class Kind {
+    kAsAsked,  // a thread that gRPC has to itself
+    kLook,     // see what is there, once
+    kSleep,  // until one of gRPC's files or of `also` has an event, whatever time limit gRPC names
+    kNone,   // was done already
+  };
+  Kind kind = Kind::kAsAsked;
+  std::span<pollfd> also;
+};
+thread_local Wait t_wait;
+
+int Sleep(pollfd* files, nfds_t count, std::span<pollfd> also) {
+  static thread_local std::vector<pollfd> all;
+  all.assign(files, files + count);
+  all.insert(all.end(), also.begin(), also.end());
+  const int ready = poll(all.data(), all.size(), -1);
+  if (ready < 0) return ready;
+  std::copy_n(all.begin(), count, files);
+  std::copy(all.begin() + static_cast<std::ptrdiff_t>(count), all.end(), also.begin());
+  return static_cast<int>(
+      std::count_if(files, files + count, [](const pollfd& file) { return file.revents != 0; }));
+}
+
+int PollForGrpc(pollfd* files, nfds_t count, int timeout_ms) {
+  const Wait wait = t_wait;
+  if (wait.kind == Wait::Kind::kAsAsked) return poll(files, count, timeout_ms);
+  t_wait.kind = Wait::Kind::kNone;
+  if (wait.kind == Wait::Kind::kSleep) return Sleep(files, count, wait.also);
+  if (wait.kind == Wait::Kind::kLook) return poll(files, count, 0);
+  for (nfds_t i = 0; i < count; ++i) files[i].revents = 0;
+  return 0;
+}
+
+// gRPC stays initialised until the process ends: its calls may outlive our last queue by a moment.
+void SetUpGrpc() {
+  static const bool done = [] {
+    setenv("GRPC_POLL_STRATEGY", "poll", 1);
+    grpc_poll_function = &PollForGrpc;
+    grpc_init();
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
 std::mutex g_mutex;
-std::map<net::Loop*, std::weak_ptr<CompletionThread>>& Threads() {
-  static auto* const threads = new std::map<net::Loop*, std::weak_ptr<CompletionThread>>;
-  return *threads;
+std::map<net::Loop*, std::weak_ptr<Completions>>& Known() {
+  static auto* const known = new std::map<net::Loop*, std::weak_ptr<Completions>>;
+  return *known;
 }
 
 }  // namespace
 
-std::shared_ptr<CompletionThread> CompletionThread::For(net::Loop& loop) {
+std::shared_ptr<Completions> Completions::For(net::Loop& loop) {
   const std::lock_guard lock(g_mutex);
-  std::weak_ptr<CompletionThread>& known = Threads()[&loop];
-  std::shared_ptr<CompletionThread> thread = known.lock();
-  if (!thread) {
-    thread.reset(new CompletionThread(loop));
-    known = thread;
+  std::weak_ptr<Completions>& known = Known()[&loop];
+  std::shared_ptr<Completions> completions = known.lock();
+  if (!completions) {
+    completions.reset(new Completions(loop));
+    known = completions;
+    if (loop.HasSource()) {
+      completions->ServeByThread();
+    } else {
+      loop.SetSource(completions.get());
+      completions->is_source_ = true;
+    }
   }
-  return thread;
+  return completions;
 }
 
-std::shared_ptr<CompletionThread> CompletionThread::New(net::Loop& loop) {
-  return std::shared_ptr<CompletionThread>(new CompletionThread(loop));
+std::shared_ptr<Completions> Completions::New(net::Loop& loop) {
+  std::shared_ptr<Completions> completions(new Completions(loop));
+  completions->ServeByThread();
+  return completions;
 }
 
-CompletionThread::CompletionThread(net::Loop& loop) : loop_(loop) {
-  // gRPC stays initialised until the process ends: its calls may outlive our last queue by a
-  // moment.
-  static const bool initialised = (grpc_init(), true);
-  static_cast<void>(initialised);
+Completions::Completions(net::Loop& loop) : loop_(loop) {
+  SetUpGrpc();
   builder_ = std::make_unique<grpc::ServerBuilder>();
   queue_ = builder_->AddCompletionQueue();
+}
+
+Completions::~Completions() {
+  {
+    const std::lock_guard lock(g_mutex);
+    std::erase_if(Known(), [](const auto& entry) { return entry.second.expired(); });
+  }
+  if (is_source_) loop_.SetSource(nullptr);
+  queue_->Shutdown();
+  if (thread_.joinable()) {
+    thread_.join();
+  } else {
+    PostAll();
+  }
+}
+
+void Completions::ServeByThread() {
+  if (thread_.joinable()) return;
+  if (std::exchange(is_source_, false)) loop_.SetSource(nullptr);
   // Signals are for the main thread.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { Run(); });
+  thread_ = std::thread([this] { PostAll(); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-CompletionThread::~CompletionThread() {
-  {
-    const std::lock_guard lock(g_mutex);
-    std::erase_if(Threads(), [](const auto& entry) { return entry.second.expired(); });
-  }
-  queue_->Shutdown();
-  thread_.join();
-}
-
-void CompletionThread::Run() {
+void Completions::PostAll() {
+  const Wait before = std::exchange(t_wait, Wait());
   void* tag = nullptr;
   bool ok = false;
   while (queue_->Next(&tag, &ok)) {
     auto batch = std::make_shared<Batch>();
     batch->Add(tag, ok);
-    while (batch->size() < kLargestBatch &&
-           queue_->AsyncNext(&tag, &ok, gpr_time_0(GPR_CLOCK_MONOTONIC)) ==
-               grpc::CompletionQueue::GOT_EVENT) {
-      batch->Add(tag, ok);
-    }
     loop_.Post([batch] { batch->Run(); });
   }
+  t_wait = before;
+}
+
+void Completions::Turn(std::span<pollfd> sleep_on) {
+  // What is handled here may let go of this.
+  const std::shared_ptr<Completions> self = shared_from_this();
+  const gpr_timespec now = gpr_time_0(GPR_CLOCK_MONOTONIC);
+  Batch batch;
+  void* tag = nullptr;
+  bool ok = false;
+  t_wait = {sleep_on.empty() ? Wait::Kind::kLook : Wait::Kind::kSleep, sleep_on};
+  while (batch.size() < kLargestBatch &&
+         queue_->AsyncNext(&tag, &ok, now) == grpc::CompletionQueue::GOT_EVENT) {
+    batch.Add(tag, ok);
+    // Something to do: no more sleep.
+    if (t_wait.kind == Wait::Kind::kSleep) t_wait.kind = Wait::Kind::kLook;
+  }
+  t_wait = Wait();
+  batch.Run();
 }
 
 }  // namespace posthorn::rpc

@@ -1,20 +1,21 @@
 #pragma once
 
-// gRPC's completions, brought to a net::Loop. One completion queue and one thread for each Loop,
-// shared by the server and all clients of that loop: two queues in one process would steal each
-// other's events. Includes gRPC: for the .cc files of lib/rpc only.
+// gRPC's completions, handled on a net::Loop. One completion queue for each Loop, shared by its
+// server and all its clients. The loop's own thread drives gRPC, so that a message on its way
+// through a process wakes one thread only: with gRPC's "poll" strategy its waiting goes through a
+// function of ours, which waits for the loop's files as well. Includes gRPC: for the .cc files of
+// lib/rpc only.
 
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/server_builder.h>
 
 #include <memory>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
 
-namespace posthorn::net {
-class Loop;
-}
+#include "lib/net/loop.h"
 
 namespace posthorn::rpc {
 
@@ -61,26 +62,32 @@ struct CompletionOf<Member> {
 template <auto Member>
 inline constexpr Tag::Handler Completion = &CompletionOf<Member>::Run;
 
-class CompletionThread {
+class Completions : private net::Loop::Source, public std::enable_shared_from_this<Completions> {
  public:
-  // The one of `loop`, made at first use. The last owner lets go on the loop's thread or when it
-  // does not run, and before the Loop is destroyed.
-  static std::shared_ptr<CompletionThread> For(net::Loop& loop);
-  // A further one, for a loop that has had a server already.
-  static std::shared_ptr<CompletionThread> New(net::Loop& loop);
-  ~CompletionThread();
+  // Those of `loop`, made at first use. The last owner lets go on the loop's thread or when it does
+  // not run, and before the Loop is destroyed.
+  static std::shared_ptr<Completions> For(net::Loop& loop);
+  // Further ones, for a loop that has had a server already; a thread of their own serves them.
+  static std::shared_ptr<Completions> New(net::Loop& loop);
+  ~Completions() override;
 
   grpc::ServerCompletionQueue& queue() { return *queue_; }
   // The builder that made the queue, for the loop's one server; null when it was taken already.
   std::unique_ptr<grpc::ServerBuilder> TakeBuilder() { return std::move(builder_); }
+  // From here on a thread serves the queue: for who is about to block the loop's thread in gRPC, or
+  // does so while the loop does not run. On the loop's thread, or when it does not run.
+  void ServeByThread();
 
  private:
-  explicit CompletionThread(net::Loop& loop);
-  void Run();
+  explicit Completions(net::Loop& loop);
+  void Turn(std::span<pollfd> sleep_on) override;
+  // Until the queue was shut down and is empty.
+  void PostAll();
 
   net::Loop& loop_;
   std::unique_ptr<grpc::ServerBuilder> builder_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  bool is_source_ = false;
   std::thread thread_;
 };
 

@@ -38,7 +38,7 @@ class ServerImpl : public Server {
   ServerImpl(net::Loop& loop, Options options)
       : loop_(loop),
         options_(std::move(options)),
-        completions_(CompletionThread::For(loop)),
+        completions_(Completions::For(loop)),
         state_(std::make_shared<ServerState>(loop, options_.process)),
         ports_(options_.addresses.size(), 0),
         health_(std::make_shared<Health>(loop)) {
@@ -87,7 +87,7 @@ class ServerImpl : public Server {
 
   net::Loop& loop_;
   const Options options_;
-  std::shared_ptr<CompletionThread> completions_;
+  std::shared_ptr<Completions> completions_;
   std::shared_ptr<ServerState> state_;
   absl::Status registration_;
   std::vector<int> ports_;
@@ -128,7 +128,7 @@ absl::Status ServerImpl::Start() {
   std::unique_ptr<grpc::ServerBuilder> builder = completions_->TakeBuilder();
   if (!builder) {
     // This loop had a server before: its queue belongs to that one.
-    completions_ = CompletionThread::New(loop_);
+    completions_ = Completions::New(loop_);
     builder = completions_->TakeBuilder();
   }
   incoming_ = std::make_shared<IncomingCalls>(state_, completions_->queue());
@@ -212,10 +212,11 @@ void ServerImpl::Stop(std::chrono::milliseconds grace) {
     state_->idle = nullptr;
     incoming_->Close(base::Unavailable("shutting down"));
   });
-  // What was just told gets a moment to reach the callers.
+  // What was just told gets a moment to reach the callers. Somebody has to drive gRPC meanwhile.
+  if (!loop_.Running() || loop_.OnThread()) completions_->ServeByThread();
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
   server_.reset();
-  completions_.reset();
+  OnLoop([this] { completions_.reset(); });
 }
 
 }  // namespace
