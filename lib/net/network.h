@@ -21,6 +21,10 @@ std::optional<Address> ParseAddress(std::string_view text);
 std::string FormatV4(const uint8_t* bytes);
 std::string FormatV6(const uint8_t* bytes);
 
+// False for loopback, private, link-local, multicast and unspecified addresses [RFC6890]: no
+// foreign list or record has anything to say about them.
+bool IsPublicAddress(const Address& address);
+
 // True when `address` (numeric) lies in `cidr` ("192.0.2.0/24", "::1"); false for anything
 // malformed.
 bool InNetwork(std::string_view address, std::string_view cidr);

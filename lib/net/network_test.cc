@@ -51,5 +51,14 @@ TEST(InNetwork, IsFalseForAnythingMalformed) {
   EXPECT_FALSE(InNetwork(std::string_view("192.0.2.1\0x", 11), "0.0.0.0/0"));
 }
 
+TEST(PublicAddress, ExcludesLoopbackAndPrivateNetworks) {  // [RFC6890 2.2]
+  for (const char* text : {"127.0.0.1", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
+                           "169.254.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
+                           "::", "::1", "fe80::1", "fd12::1", "ff02::1", "::ffff:10.0.0.1"})
+    EXPECT_FALSE(IsPublicAddress(*ParseAddress(text))) << text;
+  for (const char* text : {"192.0.2.1", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::2"})
+    EXPECT_TRUE(IsPublicAddress(*ParseAddress(text))) << text;
+}
+
 }  // namespace
 }  // namespace posthorn::net

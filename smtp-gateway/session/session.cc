@@ -1,6 +1,7 @@
 #include "smtp-gateway/session/session.h"
 
 #include "lib/base/strings.h"
+#include "lib/net/network.h"
 #include "lib/observe/log.h"
 #include "lib/observe/metrics.h"
 #include "smtp-gateway/session/law.h"
@@ -36,6 +37,11 @@ bool IsHttp(std::string_view verb) {
   return false;
 }
 
+bool IsPublic(std::string_view text) {
+  const std::optional<net::Address> address = net::ParseAddress(text);
+  return address && net::IsPublicAddress(*address);
+}
+
 }  // namespace
 
 SmtpSession::SmtpSession(Surroundings& surroundings, std::unique_ptr<net::Connection> connection,
@@ -45,6 +51,7 @@ SmtpSession::SmtpSession(Surroundings& surroundings, std::unique_ptr<net::Connec
       port_(std::move(port)),
       settings_(around_.settings()),
       rights_(around_.rights(connection_->peer().address)),
+      public_client_(IsPublic(connection_->peer().address)),
       id_(base::MessageId::New()) {
   SessionGauge()->Add(1);
 }

@@ -112,6 +112,7 @@ class SmtpSession : public std::enable_shared_from_this<SmtpSession> {
   const std::shared_ptr<const gateway::Port> port_;
   std::shared_ptr<const config::v1::Settings> settings_;
   gateway::NetworkRights rights_;
+  const bool public_client_;
   const base::MessageId id_;  // of the session, in logs and in what the peer is told
   Peer peer_;
   std::optional<Transaction> transaction_;

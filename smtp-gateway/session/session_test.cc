@@ -129,8 +129,10 @@ class SmtpSessionTest : public ::testing::TestWithParam<size_t> {
     peer.Send(input);
     if (!after_tls.empty()) peer.SendAfterTls(after_tls);
     peer.HalfClose();
+    auto connection = peer.TakeConnection();
+    if (!client_.empty()) connection->SetEndpoints({client_, 4711}, {"192.0.2.25", 25});
     ::posthorn::testing::RunTask(loop_, SmtpSession::Serve(std::make_shared<SmtpSession>(
-                                            around, peer.TakeConnection(), port_)));
+                                            around, std::move(connection), port_)));
     return peer.received();
   }
   // The codes of all final reply lines.
@@ -148,6 +150,7 @@ class SmtpSessionTest : public ::testing::TestWithParam<size_t> {
   std::shared_ptr<config::v1::Settings> settings_;
   std::shared_ptr<gateway::Port> port_ = std::make_shared<gateway::Port>();
   gateway::NetworkRights rights_;
+  std::string client_;  // its address, when it matters
 };
 
 INSTANTIATE_TEST_SUITE_P(Chunks, SmtpSessionTest, ::testing::Values(1, 7, 0),
@@ -184,6 +187,16 @@ TEST_P(SmtpSessionTest, AMessageIsStoredQueuedAndThenAnswered) {
   EXPECT_THAT(peer.received(), HasSubstr("250 2.0.0 OK queued as "));
   ASSERT_THAT(backend_.events, SizeIs(1));
   EXPECT_EQ(backend_.events[0].step(), common::v1::Event::ACCEPTED);
+}
+
+TEST_P(SmtpSessionTest, TheEnvelopeIsJudgedOnceForASenderAndOnlyOfPublicClients) {
+  const std::string rcpt = "RCPT TO:<alice@here.test>\r\n";
+  client_ = "198.51.100.7";
+  Talk(base::StrCat(kMail, rcpt, "RSET\r\nMAIL FROM:<x@far.test>\r\n", rcpt));
+  EXPECT_EQ(backend_.envelope_checks, 1);
+  client_ = "10.0.0.7";
+  Talk(kMail);
+  EXPECT_EQ(backend_.envelope_checks, 1);
 }
 
 TEST_P(SmtpSessionTest, CommandsOutOfOrderAreRefused) {

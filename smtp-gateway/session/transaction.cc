@@ -105,9 +105,10 @@ spam::v1::Envelope SmtpSession::MakeEnvelope() const {
   return envelope;
 }
 
-// The tests that need no message, once for a sender of this session: listed clients are refused before DATA.
+// The tests that need no message, once for a sender of this session: listed clients are refused before DATA. None of
+// them applies to a client that the world does not know; then the message's own check is the only one.
 net::Task<std::optional<Reply>> SmtpSession::EnvelopeRefusal() {
-  if (peer_.identity || rights_.skip_spam_checks) co_return std::nullopt;
+  if (peer_.identity || rights_.skip_spam_checks || !public_client_) co_return std::nullopt;
   if (!checked_verdict_ || checked_sender_ != transaction_->sender) {
     absl::StatusOr<Verdict> verdict = co_await around_.backend.CheckEnvelope(MakeEnvelope());
     if (!verdict.ok()) {

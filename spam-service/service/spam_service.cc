@@ -5,8 +5,8 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/config/snapshot.h"
+#include "lib/net/network.h"
 #include "lib/rpc/methods/spam.h"
-#include "spam-service/checks/addresses.h"
 
 namespace posthorn::spam_service {
 namespace {
@@ -78,7 +78,7 @@ std::shared_ptr<const Envelope> SpamService::Convert(spam::v1::Envelope& wire) c
   envelope->helo = std::move(*wire.mutable_helo());
   envelope->sender = std::move(*wire.mutable_sender());
   envelope->hostname = std::move(*wire.mutable_hostname());
-  envelope->remote = envelope->address && IsPublicAddress(*envelope->address);
+  envelope->remote = envelope->address && net::IsPublicAddress(*envelope->address);
   const auto holds = [&](const std::string& network) {
     return net::InNetwork(envelope->client, network);
   };
