@@ -4,6 +4,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/mail/address.h"
 #include "lib/file/file_system.h"
 #include "lib/file/sqlite_vfs.h"
 #include "lib/net/loop.h"
@@ -189,8 +190,10 @@ void Store::StartCollector() {
 }
 
 void Store::FollowConfiguration() {
-  service_.OnConfig([events = parts_->events.get()](const config::Snapshot& snapshot) {
+  service_.OnConfig([events = parts_->events.get(), model = &parts_->configuration->model()](
+                        const config::Snapshot& snapshot) {
     const auto& settings = snapshot.Get<posthorn::config::v1::Settings>();
+    model->SetPostmaster(mail::NormalAddress(settings.postmaster()).value_or(std::string()));
     if (settings.trace_days() > 0) {
       events->SetRetention(
           static_cast<int>((settings.trace_days() + kDaySeconds - 1) / kDaySeconds));

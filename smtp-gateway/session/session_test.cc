@@ -48,7 +48,7 @@ class FakeBackend : public Backend {
     auto reply = std::make_shared<ResolveReply>();
     const std::string lower = base::Lower(address);
     const std::map<std::string, uint64_t> accounts = {
-        {"alice@here.test", 1}, {"bob@here.test", 2}, {"full@here.test", 3}};
+        {"alice@here.test", 1}, {"bob@here.test", 2}, {"full@here.test", 3}, {"postmaster", 2}};
     if (const auto found = accounts.find(lower); found != accounts.end()) {
       reply->set_kind(ResolveReply::ACCOUNT);
       reply->set_account(found->second);
@@ -229,6 +229,11 @@ TEST_P(SmtpSessionTest, UnknownAndFullAreRefusedAtRcpt) {
               HasSubstr("552 5.2.2 "));
   backend_.directory_down = true;
   EXPECT_THAT(Talk(kMail), HasSubstr("451 4.3.0 "));
+}
+
+TEST_P(SmtpSessionTest, PostmasterAloneIsAcceptedFromEverybody) {  // [RFC5321 4.5.1]
+  EXPECT_THAT(Codes("EHLO c\r\nMAIL FROM:<x@far.test>\r\nRCPT TO:<PostMaster>\r\n"),
+              ElementsAre("220", "250", "250", "250"));
 }
 
 TEST_P(SmtpSessionTest, SizeIsCheckedAtMail) {

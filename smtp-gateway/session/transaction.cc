@@ -66,10 +66,15 @@ net::Task<Reply> SmtpSession::OnRcpt(mail::RcptTo command) {
   if (transaction_->recipients.size() >= settings_->max_recipients())
     co_return Reply(452, {4, 5, 3}, "Too many recipients, send the rest in another message");
   mail::Path path = command.forward_path;
-  // [RFC5321 4.5.1] postmaster of this host.
-  if (path.domain.empty()) path.domain = around_.hostname;
-  const std::string address = path.Address();
-  const absl::StatusOr<Backend::Resolution> resolution = co_await around_.backend.Resolve(address);
+  // [RFC5321 4.5.1] postmaster alone is that of this host, or else of the whole installation.
+  const bool bare = path.domain.empty();
+  if (bare) path.domain = around_.hostname;
+  std::string address = path.Address();
+  absl::StatusOr<Backend::Resolution> resolution = co_await around_.backend.Resolve(address);
+  if (bare && resolution.ok() && (*resolution)->kind() == store::v1::ResolveReply::REMOTE) {
+    address = path.local;
+    resolution = co_await around_.backend.Resolve(address);
+  }
   if (!resolution.ok()) co_return replies::FromFailure(resolution.status(), id_.ToString());
   RecipientFacts facts;
   facts.may_relay = peer_.identity != nullptr || rights_.may_relay;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,9 @@ class Lookups {
     const AliasRecord* alias = nullptr;
   };
   virtual Found FindAddress(DomainId domain, std::string_view local) const = 0;
+  // [RFC5321 4.5.1] addresses that take mail for the postmaster of a domain that has none (0: of
+  // the whole installation), the first that leads anywhere.
+  virtual std::vector<std::string> Postmasters(DomainId domain) const = 0;
 };
 
 }  // namespace posthorn::store_service

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "lib/base/strings.h"
+#include "store-service/directory/resolve.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -171,6 +172,22 @@ std::vector<std::string> Model::AddressesOf(const AccountRecord& account) const 
 
 void Model::ForEachAccount(const std::function<void(const AccountRecord&)>& visit) const {
   for (const auto& [id, account] : accounts_) visit(account);
+}
+
+std::vector<std::string> Model::Postmasters(DomainId domain) const {
+  const AccountRecord* oldest = nullptr;
+  const AccountRecord* oldest_there = nullptr;
+  for (const auto& [id, account] : accounts_) {
+    if (account.deleting || !account.enabled) continue;
+    if (oldest == nullptr || id < oldest->id) oldest = &account;
+    if (account.domain == domain && (oldest_there == nullptr || id < oldest_there->id))
+      oldest_there = &account;
+  }
+  std::vector<std::string> addresses;
+  if (!postmaster_.empty()) addresses.push_back(postmaster_);
+  for (const AccountRecord* account : {oldest_there, oldest})
+    if (account != nullptr) addresses.push_back(AddressOf(*this, *account));
+  return addresses;
 }
 
 std::vector<base::AccountId> Model::AccountsOf(DomainId domain) const {

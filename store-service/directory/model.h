@@ -29,6 +29,9 @@ class Model final : public Lookups, public Accounts {
   const DomainRecord* FindDomain(std::string_view name) const override;
   const DomainRecord* DomainById(DomainId id) const override;
   Found FindAddress(DomainId domain, std::string_view local) const override;
+  // The configured one, the domain's oldest account, the oldest of all.
+  std::vector<std::string> Postmasters(DomainId domain) const override;
+  void SetPostmaster(std::string address) { postmaster_ = std::move(address); }
   AccountFacts Facts(base::AccountId account) const override;
   const AccountRecord* AccountById(base::AccountId account) const;
   const AliasRecord* AliasById(AliasId alias) const;
@@ -63,6 +66,7 @@ class Model final : public Lookups, public Accounts {
   void AddNames(std::string_view local, const DomainRecord& domain,
                 std::vector<std::string>& out) const;
 
+  std::string postmaster_;  // configured; empty: none
   mutable std::shared_mutex
       mutex_;  // held exclusively while the loop writes; the loop itself reads without it
   std::unordered_map<DomainId, DomainRecord> domains_;

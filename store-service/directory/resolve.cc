@@ -1,6 +1,7 @@
 #include "store-service/directory/resolve.h"
 
 #include <unordered_set>
+#include <utility>
 
 #include "lib/base/strings.h"
 
@@ -41,6 +42,10 @@ Place Locate(const Lookups& directory, std::string_view address) {
   return place;
 }
 
+bool IsPostmaster(std::string_view address) {
+  return base::EqualsIgnoreCase(Split(address).local, "postmaster");
+}
+
 // Follows aliases and catch-alls from one address to its leaves.
 class Expansion {
  public:
@@ -54,22 +59,22 @@ class Expansion {
       detail_ = std::string(place.detail);
       domain_ = place.domain != nullptr ? place.domain->id : 0;
     }
+    const bool postmaster = IsPostmaster(address);
+    if (postmaster && address.find('@') == std::string_view::npos) return FollowPostmaster(0, depth);
     if (place.domain == nullptr) return Leaf(std::string(address), Kind::kRemote);
     if (!place.domain->enabled) return Kind::kDisabled;
     if (place.found.account != nullptr) return FollowAccount(*place.found.account);
     if (place.found.alias != nullptr) return FollowAlias(*place.found.alias, depth);
-    // A catch-all that is itself unknown leads nowhere, not to itself.
-    if (place.domain->catch_all.empty() || !caught_.insert(place.domain->id).second)
-      return Kind::kUnknown;
-    if (depth == 0) detail_.clear();
-    return Follow(place.domain->catch_all, depth + 1);
+    const DomainId domain = place.domain->id;
+    const Kind kind = FollowCatchAll(*place.domain, depth);
+    return postmaster && kind == Kind::kUnknown ? FollowPostmaster(domain, depth) : kind;
   }
 
   Resolution Result(std::string_view address, Kind kind) && {
     Resolution result;
     result.kind = too_deep_ ? Kind::kLoop : kind;
     // Foreign, but only behind a catch-all of ours.
-    if (result.kind == Kind::kRemote && domain_ != 0) result.kind = Kind::kAlias;
+    if (result.kind == Kind::kRemote && (domain_ != 0 || stands_in_)) result.kind = Kind::kAlias;
     result.canonical = std::string(address);
     result.detail = std::move(detail_);
     result.domain = domain_;
@@ -98,6 +103,23 @@ class Expansion {
     return Leaf(AddressOf(directory_, account), Kind::kAccount);
   }
 
+  // A catch-all that is itself unknown leads nowhere, not to itself.
+  Kind FollowCatchAll(const DomainRecord& domain, int depth) {
+    if (domain.catch_all.empty() || !caught_.insert(domain.id).second) return Kind::kUnknown;
+    if (depth == 0) detail_.clear();
+    return Follow(domain.catch_all, depth + 1);
+  }
+
+  // [RFC5321 4.5.1] MUST be accepted for every domain served. Nobody stands in for a stand-in.
+  Kind FollowPostmaster(DomainId domain, int depth) {
+    if (std::exchange(stands_in_, true)) return Kind::kUnknown;
+    for (const std::string& address : directory_.Postmasters(domain)) {
+      const Kind kind = Follow(address, depth + 1);
+      if (kind != Kind::kUnknown && kind != Kind::kDisabled) return kind;
+    }
+    return Kind::kUnknown;
+  }
+
   // One account behind an alias is answered as that account. Targets that lead nowhere are left out
   // while another one leads somewhere; alone they say what is wrong.
   Kind FollowAlias(const AliasRecord& alias, int depth) {
@@ -117,6 +139,7 @@ class Expansion {
   const Lookups& directory_;
   size_t steps_ = 0;
   bool too_deep_ = false;
+  bool stands_in_ = false;  // somebody does, for postmaster
   const AccountRecord* account_ = nullptr;
   std::string detail_;
   DomainId domain_ = 0;

@@ -27,7 +27,8 @@ inline constexpr int kMaxResolveDepth = 25;
 inline constexpr size_t kMaxResolveSteps = 20000;
 
 // In this order: domain alias, the whole address, without what stands behind the plus character,
-// catch-all. An alias leads on from there. The whole address comes before plus addressing
+// catch-all; postmaster [RFC5321 4.5.1], also without a domain, leads to somebody where nobody has
+// that address. An alias leads on from there. The whole address comes before plus addressing
 // (hMailServer strips first), so an account named "a+b" can exist. `address` in normal form.
 Resolution Resolve(const Lookups& directory, std::string_view address);
 

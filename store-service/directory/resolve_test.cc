@@ -78,7 +78,6 @@ TEST_F(ResolveTest, EveryWayAnAddressCanGo) {
       {"who@example.org", Kind::kUnknown, "who@example.org", ""},
       {"who@elsewhere.test", Kind::kRemote, "who@elsewhere.test", ""},
       {"who@[192.0.2.1]", Kind::kRemote, "who@[192.0.2.1]", ""},
-      {"postmaster", Kind::kRemote, "postmaster", ""},
       {"any@catch.test", Kind::kAccount, "alice@example.org", ""},
       {"any@lost.test", Kind::kUnknown, "any@lost.test", ""},
   };
@@ -89,6 +88,41 @@ TEST_F(ResolveTest, EveryWayAnAddressCanGo) {
     EXPECT_EQ(result.detail, c.detail) << c.address;
     EXPECT_EQ(result.account != nullptr, c.kind == Kind::kAccount) << c.address;
   }
+}
+
+TEST_F(ResolveTest, PostmasterLeadsToSomebodyInEveryDomain) {  // [RFC5321 4.5.1]
+  // Nothing is configured: the domain's oldest account that is enabled, else the oldest of all.
+  EXPECT_EQ(Resolve(model_, "postmaster@example.net").canonical, "alice@example.org");
+  EXPECT_EQ(Resolve(model_, "postmaster@plain.test").canonical, "dave@plain.test");
+  EXPECT_EQ(Resolve(model_, "postmaster@lost.test").canonical, "alice@example.org");
+  EXPECT_EQ(Resolve(model_, "PostMaster").canonical, "alice@example.org");
+  // The catch-all comes first.
+  EXPECT_THAT(Resolve(model_, "postmaster@away.test").targets, ElementsAre("all@elsewhere.test"));
+  // A domain that is off takes no mail at all.
+  EXPECT_EQ(Resolve(model_, "postmaster@off.test").kind, Kind::kDisabled);
+  EXPECT_EQ(Resolve(model_, "postmaster@elsewhere.test").kind, Kind::kRemote);
+
+  model_.SetPostmaster("bob@example.org");
+  EXPECT_EQ(Resolve(model_, "postmaster@plain.test").canonical, "bob@example.org");
+  EXPECT_EQ(Resolve(model_, "postmaster").canonical, "bob@example.org");
+  // Elsewhere: an alias of ours and no relaying.
+  model_.SetPostmaster("hostmaster@elsewhere.test");
+  for (const char* address : {"postmaster@plain.test", "postmaster"}) {
+    EXPECT_EQ(Resolve(model_, address).kind, Kind::kAlias) << address;
+    EXPECT_THAT(Resolve(model_, address).targets, ElementsAre("hostmaster@elsewhere.test"));
+  }
+  // One that leads nowhere, and one that leads back.
+  for (const char* wrong : {"missing@example.org", "off@example.org", "postmaster@lost.test"}) {
+    model_.SetPostmaster(wrong);
+    EXPECT_EQ(Resolve(model_, "postmaster@plain.test").canonical, "dave@plain.test") << wrong;
+  }
+}
+
+TEST_F(ResolveTest, APostmasterOfItsOwnIsTakenFirst) {
+  model_.SetPostmaster("bob@example.org");
+  ModelBuilder builder;
+  builder.Account(50, 3, "postmaster").Into(model_);
+  EXPECT_EQ(Resolve(model_, "postmaster@plain.test").account->id, 50U);
 }
 
 TEST_F(ResolveTest, AliasesAreExpandedToTheirLeaves) {

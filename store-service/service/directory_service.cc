@@ -65,7 +65,9 @@ void DirectoryService::Register(rpc::Server& server) {
 
 v1::ResolveReply DirectoryService::Resolve(const v1::ResolveRequest& request) const {
   v1::ResolveReply reply;
-  const std::optional<std::string> address = mail::NormalAddress(request.address());
+  std::optional<std::string> address = mail::NormalAddress(request.address());
+  // [RFC5321 4.5.1] the one address without a domain
+  if (base::EqualsIgnoreCase(request.address(), "postmaster")) address = "postmaster";
   // No address of ours lacks a domain or has one that IDNA forbids.
   Resolution found;
   if (address) {
