@@ -207,8 +207,9 @@ class Sink:
     `replies` maps a verb ("RCPT", "DATA", ".") to a list of replies used up one by one; then the normal one is given.
     """
 
-    def __init__(self, host="127.0.0.1", port=0, replies=None, tls_files=None, extensions=("PIPELINING", "8BITMIME",
-                                                                                         "SIZE 100000000", "SMTPUTF8")):
+    def __init__(self, host="127.0.0.1", port=0, replies=None, tls_files=None, name="sink.test",
+                 extensions=("PIPELINING", "8BITMIME", "SIZE 100000000", "SMTPUTF8")):
+        self.name = name
         self.messages = []
         self.replies = replies or {}
         self.extensions = list(extensions) + (["STARTTLS"] if tls_files else [])
@@ -225,6 +226,7 @@ class Sink:
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
             daemon_threads = True
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
         self.server = Server((host, port), Handler)
         self.port = self.server.server_address[1]
@@ -251,18 +253,21 @@ class Sink:
             wfile.flush()
 
         envelope = {"sender": None, "recipients": []}
-        say(self.reply("CONNECT", "220 sink.test ESMTP"))
+        say(self.reply("CONNECT", f"220 {self.name} ESMTP"))
         while line := rfile.readline(65536):
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             verb = text[:4].upper()
             if verb == "EHLO":
-                say("250-sink.test\r\n" + "\r\n".join(
+                say(f"250-{self.name}\r\n" + "\r\n".join(
                     f"250{'-' if i + 1 < len(self.extensions) else ' '}{e}" for i, e in enumerate(self.extensions)))
             elif verb == "STAR":
                 say("220 go")
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(*self.tls_files)
-                wrapped = context.wrap_socket(handler.connection, server_side=True)
+                try:
+                    wrapped = context.wrap_socket(handler.connection, server_side=True)
+                except OSError:  # the client does not like the certificate
+                    return
                 rfile, wfile, secure = wrapped.makefile("rb"), wrapped.makefile("wb"), True
             elif verb == "MAIL":
                 envelope = {"sender": text[10:].split(">")[0].lstrip("<"), "recipients": [], "tls": secure, "mail": text}
