@@ -132,7 +132,7 @@ bool Loop::Impl::RunReady() {
 }
 
 void Loop::Impl::TurnSource(std::span<pollfd> sleep_on) {
-  internal::RunGuarded("source", [this, sleep_on] { source->Turn(sleep_on); });
+  internal::RunGuarded("source", [this, &sleep_on] { source->Turn(sleep_on); });
 }
 
 void Loop::Impl::Sleep() {

@@ -1,6 +1,7 @@
 #include "lib/net/loop.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <atomic>
 #include <stdexcept>
@@ -58,6 +59,63 @@ TEST(Loop, TurnEndIsNotStarvedByWorkThatNeverEnds) {
   loop.Post(again);
   loop.AtTurnEnd([&] { loop.Stop(); });
   loop.Run();
+}
+
+// Sleeps on the loop's files alone, and counts.
+class PollingSource : public Loop::Source {
+ public:
+  void Turn(std::span<pollfd> sleep_on) override {
+    ++(sleep_on.empty() ? looks : sleeps);
+    if (!sleep_on.empty()) poll(sleep_on.data(), sleep_on.size(), -1);
+    if (on_turn) on_turn();
+  }
+  int looks = 0;
+  int sleeps = 0;
+  std::function<void()> on_turn;
+};
+
+TEST(Loop, SleepsInItsSourceAndIsWokenByPostsTimersAndStop) {
+  Loop loop;
+  PollingSource source;
+  loop.SetSource(&source);
+  std::atomic<int> seen = 0;
+  std::thread other([&] {
+    for (int i = 0; i < 1000; ++i) {
+      loop.Post([&seen] { ++seen; });
+      while (seen <= i) std::this_thread::yield();
+    }
+    loop.Stop();
+  });
+  loop.Run();
+  other.join();
+  EXPECT_EQ(seen, 1000);
+  const auto timer = loop.After(milliseconds(1), [&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_GT(source.sleeps, 0);
+}
+
+TEST(Loop, BusyLoopAsksItsSourceNevertheless) {
+  Loop loop;
+  PollingSource source;
+  source.on_turn = [&] { loop.Stop(); };
+  loop.SetSource(&source);
+  std::function<void()> again = [&] { loop.AtTurnEnd(again); };
+  loop.AtTurnEnd(again);
+  loop.Run();
+  EXPECT_EQ(source.looks, 1);
+}
+
+TEST(Loop, SourceMayGoAwayInItsTurn) {
+  Loop loop;
+  auto source = std::make_unique<PollingSource>();
+  source->on_turn = [&] {
+    loop.SetSource(nullptr);
+    loop.Post([&] { source.reset(); });
+  };
+  loop.SetSource(source.get());
+  const auto timer = loop.After(milliseconds(1), [&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_EQ(source, nullptr);
 }
 
 Task<void> Throws() {

@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
   using namespace posthorn::rpc;
   const double seconds = argc > 1 ? std::atof(argv[1]) : 1;
   const std::string address = "unix:/tmp/rpc_bench." + std::to_string(getpid());
-  // As between two processes: a loop and a completion thread on each side.
+  // As between two processes: a loop with its thread on each side.
   net::Loop server_loop;
   std::unique_ptr<Server> server;
   server_loop.Post([&] {
