@@ -19,7 +19,7 @@ using queue::v1::Entry;
 using queue::v1::RecipientState;
 using queue::v1::StoredEntry;
 
-constexpr int64_t kOldestAccepted = 10 * 60 * 1000;
+constexpr int64_t kOldestAccepted = 10LL * 60 * 1000;
 constexpr std::chrono::milliseconds kDirectoryAway{1000};
 
 observe::Counter* Accepted() {
@@ -246,7 +246,7 @@ void MailQueue::Settle(ActivePtr active) {
 absl::Status MailQueue::Recover() {
   std::map<EntryKey, Slot> found;
   std::set<base::MessageId> unexpanded;
-  const absl::Status status = parts_.journal.ForEach([&](EntryKey key, const std::string& record) {
+  absl::Status status = parts_.journal.ForEach([&](EntryKey key, const std::string& record) {
     StoredEntry stored;
     if (!stored.ParseFromString(record)) {
       observe::Error("queue.journal.unreadable", {{"message", key.message.ToString()}});

@@ -10,8 +10,8 @@ namespace posthorn::delivery_queue {
 // When to try again. Pure.
 struct RetrySchedule {
   std::vector<uint64_t> waits_seconds = {300, 600, 1800, 3600, 7200, 14400};
-  uint64_t lifetime_seconds = 5 * 86400;
-  uint64_t delay_notice_seconds = 4 * 3600;  // 0: senders are not told of delays
+  uint64_t lifetime_seconds = 5ULL * 86400;
+  uint64_t delay_notice_seconds = 4ULL * 3600;  // 0: senders are not told of delays
 
   // Milliseconds since 1970 of the attempt after `attempts` failed ones; the last wait repeats. Up to 10 % is added,
   // spread by `salt`, so that mail deferred together does not come back together.

@@ -13,7 +13,7 @@ namespace {
 using queue::v1::Entry;
 
 void Count(RemoteOutcome::Kind kind) {
-  static const auto counter = [](std::string_view outcome) {
+  const auto counter = [](std::string_view outcome) {
     return observe::NewCounter("posthorn_queue_remote_recipients_total",
                                "Attempts for one recipient each", {{"outcome", outcome}});
   };

@@ -66,13 +66,13 @@ const CommandLaw* FindLaw(std::string_view name) {
 }
 
 void CountCommand(const CommandLaw* law) {
-  static const auto counters = [] {
+  static const auto kCounters = [] {
     std::array<observe::Counter*, std::size(kLaws) + 1> made;
     for (size_t i = 0; i < std::size(kLaws); ++i) made[i] = CounterFor(kLaws[i].name);
     made.back() = CounterFor("other");
     return made;
   }();
-  counters[law == nullptr ? std::size(kLaws) : static_cast<size_t>(law - kLaws)]->Add();
+  kCounters[law == nullptr ? std::size(kLaws) : static_cast<size_t>(law - kLaws)]->Add();
 }
 
 }  // namespace posthorn::imap_gateway

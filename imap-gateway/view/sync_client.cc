@@ -43,9 +43,9 @@ uint64_t ViewOf(const v1::SyncReply& reply) {
 }
 
 observe::Counter* Lost() {
-  static observe::Counter* const counter = observe::NewCounter(
+  static observe::Counter* const kCounter = observe::NewCounter(
       "posthorn_imap_sync_lost_total", "Sync streams that ended and were opened again");
-  return counter;
+  return kCounter;
 }
 
 }  // namespace

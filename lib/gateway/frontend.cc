@@ -118,7 +118,7 @@ absl::Status Frontend::OpenPort(const config::v1::Listener& config, std::shared_
   OpenPortState* open = opened.get();
   open_[config.name()] = std::move(opened);
   observe::Info("gateway.listening", {{"listener", config.name()}, {"port", open->listener->port()}});
-  const std::string name = config.name();
+  const std::string& name = config.name();
   open->listener->Start(
       [this, name](std::unique_ptr<net::Connection> connection) {
         const auto found = open_.find(name);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/mail/utf8.h"
 
@@ -123,12 +124,10 @@ absl::StatusOr<Path> ConsumePath(std::string_view& rest, Utf8 utf8, DomainNeed n
   if (!rest.starts_with('<')) return base::Invalid("path without \"<\"");
   std::string_view left = rest.substr(1);
   if (left.starts_with('@')) {
-    const absl::Status route = DropRoute(left, utf8);
-    if (!route.ok()) return route;
+    RETURN_IF_ERROR(DropRoute(left, utf8));
   }
   Path path;
-  const absl::Status mailbox = ConsumeMailbox(left, utf8, need, path);
-  if (!mailbox.ok()) return mailbox;
+  RETURN_IF_ERROR(ConsumeMailbox(left, utf8, need, path));
   if (!left.starts_with('>')) return base::Invalid("path without \">\"");
   rest = left.substr(1);
   return path;
@@ -191,8 +190,7 @@ absl::StatusOr<Path> ConsumeForwardPath(std::string_view& rest, Utf8 utf8) {
 
 absl::StatusOr<Path> ParseMailbox(std::string_view text, Utf8 utf8) {
   Path path;
-  const absl::Status mailbox = ConsumeMailbox(text, utf8, DomainNeed::kRequired, path);
-  if (!mailbox.ok()) return mailbox;
+  RETURN_IF_ERROR(ConsumeMailbox(text, utf8, DomainNeed::kRequired, path));
   if (!text.empty()) return base::Invalid("text behind the address");
   return path;
 }

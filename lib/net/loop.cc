@@ -20,9 +20,9 @@ namespace internal {
 
 void ReportEscaped(std::string_view name, const std::exception_ptr& failure) {
   if (!failure) return;
-  static observe::Counter* const escaped = observe::NewCounter(
+  static observe::Counter* const kEscaped = observe::NewCounter(
       "posthorn_net_exceptions_total", "exceptions that escaped a coroutine or a callback");
-  escaped->Add();
+  kEscaped->Add();
   try {
     std::rethrow_exception(failure);
   } catch (const std::exception& e) {

@@ -25,9 +25,9 @@ struct TestCounters {
 }  // namespace
 
 void CountTest(std::string_view kind, const std::optional<Finding>& finding) {
-  static auto* const all = new std::map<std::string, TestCounters, std::less<>>();
-  auto found = all->find(kind);
-  if (found == all->end()) found = all->emplace(std::string(kind), TestCounters(kind)).first;
+  static auto* const kAll = new std::map<std::string, TestCounters, std::less<>>();
+  auto found = kAll->find(kind);
+  if (found == kAll->end()) found = kAll->emplace(std::string(kind), TestCounters(kind)).first;
   if (finding && finding->skipped) {
     found->second.skipped->Add();
   } else {

@@ -43,14 +43,14 @@ absl::Status CommitBatch(Database& database, const Batch& batch,
 }
 
 observe::Counter* Commits() {
-  static observe::Counter* const counter =
+  static observe::Counter* const kCounter =
       observe::NewCounter("posthorn_store_lane_commits_total", "batches committed");
-  return counter;
+  return kCounter;
 }
 observe::Counter* Changes() {
-  static observe::Counter* const counter =
+  static observe::Counter* const kCounter =
       observe::NewCounter("posthorn_store_lane_operations_total", "operations committed");
-  return counter;
+  return kCounter;
 }
 
 }  // namespace

@@ -215,6 +215,7 @@ void LaneEngine::Evict() {
   if (slots_.size() <= options_.max_accounts && column_bytes_ <= options_.max_column_bytes) return;
   // The older half of what is idle goes: sweeping is rare and costs one pass.
   std::vector<uint64_t> ages;
+  ages.reserve(slots_.size());
   for (const auto& [account, slot] : slots_) ages.push_back(slot.last_used);
   std::nth_element(ages.begin(), ages.begin() + static_cast<ptrdiff_t>(ages.size() / 2),
                    ages.end());

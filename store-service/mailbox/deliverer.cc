@@ -39,14 +39,14 @@ void Fill(const DeliveryRow& row, v1::DeliveryResult& result) {
 }
 
 observe::Counter* Delivered() {
-  static observe::Counter* const counter = observe::NewCounter(
+  static observe::Counter* const kCounter = observe::NewCounter(
       "posthorn_store_deliveries_total", "deliveries by outcome", {{"outcome", "delivered"}});
-  return counter;
+  return kCounter;
 }
 observe::Counter* Later() {
-  static observe::Counter* const counter = observe::NewCounter(
+  static observe::Counter* const kCounter = observe::NewCounter(
       "posthorn_store_deliveries_total", "deliveries by outcome", {{"outcome", "later"}});
-  return counter;
+  return kCounter;
 }
 
 }  // namespace

@@ -7,11 +7,11 @@ namespace posthorn::store_service {
 namespace {
 
 observe::Counter* Losses() {
-  static observe::Counter* const counter = observe::NewCounter(
+  static observe::Counter* const kCounter = observe::NewCounter(
       "posthorn_store_lost_changes_total",
       "Accounts whose clients knew changes that this store had lost; their mailboxes got new "
       "UIDVALIDITYs");
-  return counter;
+  return kCounter;
 }
 
 bool IsAhead(const KnownState& known, AccountMemory& account) {
