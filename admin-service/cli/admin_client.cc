@@ -29,7 +29,7 @@ absl::StatusOr<Target> FindTarget(const Arguments& arguments) {
   if (address.empty() && !arguments.Has("--dir")) address = Environment("POSTHORN_ADMIN");
   if (!address.empty()) return Target{address, false};
   const std::string dir = Directory(arguments);
-  const std::string socket = dir + "/run/admin.cli.sock";
+  const std::string socket = dir + "/run/admin.cli/sock";
   if (access(socket.c_str(), R_OK | W_OK) == 0) return Target{"unix:" + socket, true};
   const auto endpoints = up::ReadFile(base::StrCat(dir, "/", up::kEndpointsFile));
   address = endpoints.ok() ? up::ReadVariable(*endpoints, "ADMIN_ADDRESS") : "";

@@ -29,7 +29,8 @@ int Help(std::ostream& out) {
   }
   out << "  up [--dir DIR] [--port-base N] [--bind ADDR] [--detach] [--demo] [--users auto|yes|no] "
          "[--log LEVEL]\n"
-         "      all processes on this machine; ports are N + the standard ones\n"
+         "      all processes on this machine; ports are N + the standard ones. As root each becomes its own user\n"
+         "      (--users yes demands it; see docs/operators.md)\n"
          "  down [--dir DIR]\n      ends them\n"
          "  completion bash\n      for your ~/.bashrc\n\n"
          "Which installation: --dir DIR (POSTHORN_DIR) or --admin ADDRESS (POSTHORN_ADMIN).\n"

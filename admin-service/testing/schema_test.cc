@@ -76,13 +76,14 @@ class OwnAdmin {
  public:
   explicit OwnAdmin(const std::string& dir)
       : server_(rpc::Server::Create(
-            loop_, {.addresses = {{"unix:" + dir + "/run/admin.cli.sock", "cli", 0600}},
+            loop_, {.addresses = {{"unix:" + dir + "/run/admin.cli/sock", "cli", 0600}},
                     .process = "admin-service"})),
-        store_(rpc::Client::Create(loop_, {"unix:" + dir + "/run/store.admin-service.sock", ""})),
+        store_(rpc::Client::Create(loop_, {"unix:" + dir + "/run/store.admin-service/sock", ""})),
         objects_(NewRemoteObjectStore(*store_)),
         admin_(loop_, config::Schema::Generated(), *objects_, *store_, *store_,
                {std::string(32, 'k'), dir + "/admin.password", "test"}) {
     samples::Gadget::descriptor();
+    std::filesystem::create_directories(dir + "/run/admin.cli");
     admin_.Register(*server_);
     EXPECT_TRUE(server_->Start().ok());
     loop_.Spawn("begin", Begin(admin_));

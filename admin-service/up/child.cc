@@ -61,6 +61,7 @@ Child::~Child() {
 bool Child::Start() {
   restart_at_ = 0;
   ready_ = false;
+  failure_.clear();
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) return false;
   std::vector<char*> argv = {const_cast<char*>(program_.c_str())};
@@ -111,6 +112,9 @@ void Child::ReadLog(const std::function<void(const std::string&)>& lines) {
   // Log lines name their process: "time level process event …". Others (a sanitizer, libstdc++) do
   // not.
   const auto tell = [&](std::string_view text) {
+    if (const size_t reason = text.find(" reason=");
+        text.find(" process.failed ") != std::string_view::npos && reason != std::string_view::npos)
+      failure_ = text.substr(reason + 8);
     if (!told.empty()) told.push_back('\n');
     if (text.find(own) == std::string_view::npos) base::StrAppend(told, name_, ": ");
     told.append(text);

@@ -28,6 +28,8 @@ class Child {
   bool Start();
   // After waitpid: what became of it, in words. Sets when to start again.
   std::string Ended(int status);
+  // Why it said it could not go on, in its own words; "" when it said nothing. Of its last life.
+  const std::string& failure() const { return failure_; }
   // When to start again; 0: not waiting for that.
   int64_t restart_at() const { return restart_at_; }
   void Kill(int signal);
@@ -58,6 +60,7 @@ class Child {
   int64_t started_at_ = 0;
   int64_t restart_at_ = 0;
   int64_t backoff_ = 0;
+  std::string failure_;
   std::string partial_;
   std::string answer_;
 };

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -98,18 +99,31 @@ int UpDetached(const Options& options, int pipe) {
   return RunSupervisor(options, {tell, [&](const std::string& line) { log.Line(line); }, started});
 }
 
-// Prints what the child tells; 0 once it is ready.
-int AwaitStart(int pipe) {
+// Prints what the child tells; 0 once it is ready. SIGINT and SIGTERM end the child, which then
+// stops what it started.
+int AwaitStart(int pipe, pid_t child) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT}) sigaddset(&set, signal);
+  const int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  pollfd fds[] = {{pipe, POLLIN, 0}, {signals, POLLIN, 0}};
   char buffer[4096];
-  ssize_t size = 0;
-  while ((size = read(pipe, buffer, sizeof(buffer))) > 0) {
+  while (true) {
+    poll(fds, 2, -1);
+    signalfd_siginfo info{};
+    while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+      std::cout << "stopping" << std::endl;
+      kill(child, SIGTERM);
+    }
+    if (fds[0].revents == 0) continue;
+    const ssize_t size = read(pipe, buffer, sizeof(buffer));
+    if (size <= 0) return 1;
     std::string_view text(buffer, static_cast<size_t>(size));
     const char last = text.back();
     if (last == '\1' || last == '\2') text.remove_suffix(1);
     std::cout << text << std::flush;
     if (last == '\1' || last == '\2') return last == '\1' ? 0 : 1;
   }
-  return 1;
 }
 
 bool Locked(const std::string& dir) {
@@ -139,7 +153,7 @@ int Up(Options options) {
     _exit(UpDetached(options, fds[1]));
   }
   close(fds[1]);
-  return pid < 0 ? 1 : AwaitStart(fds[0]);
+  return pid < 0 ? 1 : AwaitStart(fds[0], pid);
 }
 
 int Down(const std::string& dir) {

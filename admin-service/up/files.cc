@@ -101,30 +101,56 @@ std::string UserOfProcess(const std::string& process) {
   return "posthorn-" + (word == "delivery" ? "queue" : word);
 }
 
-bool UsersInstalled() {
-  if (getgrnam("posthorn") == nullptr) return false;
+std::vector<std::string> MissingUsers() {
+  std::vector<std::string> missing;
   for (const Process& process : Processes()) {
-    if (getpwnam(UserOfProcess(std::string(process.name)).c_str()) == nullptr) return false;
+    std::string user = UserOfProcess(std::string(process.name));
+    if (getpwnam(user.c_str()) == nullptr) missing.push_back(std::move(user));
   }
-  return true;
+  return missing;
+}
+
+std::string MakeUsersCommand(const std::vector<std::string>& users) {
+  std::string names;
+  for (const std::string& user : users) base::StrAppend(names, " ", user);
+  return base::StrCat("for u in", names,
+                      "; do useradd --system --user-group --no-create-home --home-dir /nonexistent "
+                      "--shell /usr/sbin/nologin $u; done");
+}
+
+std::string WhoCannotEnter(const std::string& dir) {
+  // In a child of its own: rights once given up for a user do not come back.
+  for (const Process& process : Processes()) {
+    const std::string name = UserOfProcess(std::string(process.name));
+    const passwd* user = getpwnam(name.c_str());
+    if (user == nullptr) return name;
+    const pid_t pid = fork();
+    if (pid == 0) {
+      const bool became = setgroups(0, nullptr) == 0 &&
+                          setresgid(user->pw_gid, user->pw_gid, user->pw_gid) == 0 &&
+                          setresuid(user->pw_uid, user->pw_uid, user->pw_uid) == 0;
+      _exit(became && access(dir.c_str(), F_OK) == 0 ? 0 : 1);
+    }
+    int status = 1;
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (status != 0) return name;
+  }
+  return {};
 }
 
 absl::Status ShareDirectory(const std::string& dir) {
-  const group* common = getgrnam("posthorn");
-  if (common == nullptr) return base::Precondition("no group posthorn");
-  const std::string run = dir + "/run";
-  // Sticky: nobody removes another's socket. Set-group-id: sockets belong to the common group at
-  // first.
-  if (chown(run.c_str(), 0, common->gr_gid) != 0 || chmod(run.c_str(), 03770) != 0)
-    return SystemError(run);
-  chmod(dir.c_str(), 0755);
-  chmod((dir + "/data").c_str(), 0755);
+  if (chmod(dir.c_str(), 0755) != 0) return SystemError(dir);
+  for (const char* part : {"/run", "/data"}) {
+    const std::string path = dir + part;
+    if (chown(path.c_str(), 0, 0) != 0 || chmod(path.c_str(), 0755) != 0) return SystemError(path);
+  }
   // admin-service may not make files in DIR itself; it writes into this one.
   const std::string password = dir + "/admin.password";
   const passwd* admin = getpwnam(UserOfProcess("admin-service").c_str());
   if (admin == nullptr || access((dir + "/data/admin-service").c_str(), F_OK) == 0)
     return absl::OkStatus();
-  const int fd = open(password.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  const int fd = open(password.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0 || fchown(fd, admin->pw_uid, admin->pw_gid) != 0) return SystemError(password);
   close(fd);
   return absl::OkStatus();

@@ -21,9 +21,15 @@ absl::StatusOr<std::string> OwnDirectory();
 int RunProgram(const std::vector<std::string>& command);
 
 std::string UserOfProcess(const std::string& process);
-// All of posthorn-smtp … posthorn-admin, and the group posthorn.
-bool UsersInstalled();
-// Lets the processes' users make their sockets and data directories below `dir`.
+// Of the seven users posthorn-smtp … posthorn-admin, those this machine lacks.
+std::vector<std::string> MissingUsers();
+// The command that makes them.
+std::string MakeUsersCommand(const std::vector<std::string>& users);
+// The first of the seven that cannot get as far as `dir` (a folder above it forbids); "" when all
+// can. As root.
+std::string WhoCannotEnter(const std::string& dir);
+// As root: what of `dir` all may pass through, and the file into which admin-service writes the
+// first password.
 absl::Status ShareDirectory(const std::string& dir);
 
 }  // namespace posthorn::up

@@ -1,5 +1,7 @@
 #include "admin-service/up/layout.h"
 
+#include <algorithm>
+
 #include "lib/base/strings.h"
 
 namespace posthorn::up {
@@ -14,8 +16,10 @@ const std::vector<Process>& Processes() {
 
 const std::vector<Port>& Ports() {
   static const auto* const kAll = new std::vector<Port>{
-      {"SMTP_PORT", 25},   {"SUBMISSION_PORT", 587}, {"SUBMISSIONS_PORT", 465}, {"IMAP_PORT", 143},
-      {"IMAPS_PORT", 993}, {"POP3_PORT", 110},       {"POP3S_PORT", 995}};
+      {"SMTP_PORT", 25, "smtp-gateway"},         {"SUBMISSION_PORT", 587, "smtp-gateway"},
+      {"SUBMISSIONS_PORT", 465, "smtp-gateway"}, {"IMAP_PORT", 143, "imap-gateway"},
+      {"IMAPS_PORT", 993, "imap-gateway"},       {"POP3_PORT", 110, "pop3-gateway"},
+      {"POP3S_PORT", 995, "pop3-gateway"}};
   return *kAll;
 }
 
@@ -54,6 +58,31 @@ std::string AdminAddress(const Options& options) {
 
 std::string HealthAddress(const Options& options, const Process& process) {
   return base::StrCat("127.0.0.1:", InnerPort(options, process.health_offset));
+}
+
+bool Runs(const Options& options, std::string_view process) {
+  const auto& only = options.processes;
+  return only.empty() || std::find(only.begin(), only.end(), process) != only.end();
+}
+
+std::vector<WantedPort> WantedPorts(const Options& options, Which which) {
+  std::vector<WantedPort> out;
+  const auto inner = [&](int offset, std::string what) {
+    out.push_back({"127.0.0.1", InnerPort(options, offset), std::move(what)});
+  };
+  for (const Process& process : Processes()) {
+    if (!Runs(options, process.name)) continue;
+    inner(process.health_offset, base::StrCat("health of ", process.name));
+    if (process.name == "admin-service") inner(kAdminOffset, "admin API");
+  }
+  if (which == Which::kFixed) return out;
+  for (const Port& port : Ports()) {
+    if (!Runs(options, port.process)) continue;
+    const std::string_view word = port.variable.substr(0, port.variable.find('_'));
+    out.push_back({options.bind.empty() ? "::" : options.bind, options.port_base + port.standard,
+                   std::string(word)});
+  }
+  return out;
 }
 
 std::string VariableName(std::string_view process) {

@@ -33,12 +33,26 @@ inline constexpr int kStages = 5;
 struct Port {
   std::string_view variable;  // "SMTP_PORT"
   int standard;               // also the offset of the port base
+  std::string_view process;   // that listens there
 };
 const std::vector<Port>& Ports();
 
 std::string Host(const Options& options);
 std::string AdminAddress(const Options& options);
 std::string HealthAddress(const Options& options, const Process& process);
+
+// A port that the processes of `options` will bind.
+struct WantedPort {
+  std::string address;  // numeric
+  int port = 0;
+  std::string what;  // "SMTP", "health of smtp-gateway", in an operator's words
+};
+// Fixed: those that follow from `options` alone. First start: those of the listeners that a first
+// start makes.
+enum class Which { kFixed, kFirstStart };
+std::vector<WantedPort> WantedPorts(const Options& options, Which which);
+// True when `options` run `process` here.
+bool Runs(const Options& options, std::string_view process);
 // "smtp-gateway" → "SMTP_GATEWAY".
 std::string VariableName(std::string_view process);
 // The command line after the program's own name. `user` empty: as we are.

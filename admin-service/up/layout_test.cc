@@ -3,13 +3,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
+
+#include "admin-service/up/files.h"
 
 namespace posthorn::up {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::Pair;
+using ::testing::StartsWith;
 
 Options WithBase() {
   Options options;
@@ -63,6 +71,25 @@ TEST(Layout, OnlyGatewaysGetPortsAndOnlyAdminThePasswordFile) {
               process.name == "admin-service");
     EXPECT_THAT(arguments, Not(Contains("--user")));
   }
+}
+
+TEST(Layout, WantsThePortsOfWhatRunsHere) {
+  Options options = WithBase();
+  options.processes = {"imap-gateway"};
+  std::map<int, std::string> ports;
+  for (const WantedPort& wanted : WantedPorts(options, Which::kFirstStart)) {
+    EXPECT_EQ(wanted.address, "127.0.0.1");
+    ports[wanted.port] = wanted.what;
+  }
+  EXPECT_THAT(ports, ElementsAre(Pair(20143, "IMAP"), Pair(20902, "health of imap-gateway"),
+                                 Pair(20993, "IMAPS")));
+  EXPECT_EQ(WantedPorts(options, Which::kFixed).size(), 1U);
+}
+
+TEST(Users, TheCommandMakesThoseThatAreMissing) {
+  EXPECT_THAT(MakeUsersCommand({"posthorn-smtp", "posthorn-spam"}),
+              AllOf(StartsWith("for u in posthorn-smtp posthorn-spam; do useradd --system "),
+                    HasSubstr("--no-create-home"), HasSubstr("nologin $u; done")));
 }
 
 }  // namespace

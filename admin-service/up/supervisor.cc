@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "admin-service/up/files.h"
+#include "admin-service/up/ports.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
@@ -41,11 +42,12 @@ absl::Status Supervisor::Prepare() {
   began_ = NowMillis();
   RETURN_IF_ERROR(PrepareDirectories());
   ASSIGN_OR_RETURN(lock_fd_, LockDirectory(options_.dir));
+  RETURN_IF_ERROR(CheckPorts(
+      options_, WantedPorts(options_, first_start_ ? Which::kFirstStart : Which::kFixed)));
   RETURN_IF_ERROR(PrepareUsers());
   ASSIGN_OR_RETURN(program_dir_, OwnDirectory());
   for (const Process& process : Processes()) {
-    const auto& only = options_.processes;
-    if (!only.empty() && std::find(only.begin(), only.end(), process.name) == only.end()) continue;
+    if (!Runs(options_, process.name)) continue;
     const std::string program = base::StrCat(program_dir_, "/posthorn-", process.name);
     if (access(program.c_str(), X_OK) != 0) return base::Precondition("no program " + program);
     const std::string user = users_ ? UserOfProcess(std::string(process.name)) : "";
@@ -64,14 +66,24 @@ absl::Status Supervisor::PrepareDirectories() {
 }
 
 absl::Status Supervisor::PrepareUsers() {
-  const bool installed = UsersInstalled();
-  if (options_.users == Options::Users::kYes && (geteuid() != 0 || !installed)) {
-    return base::Precondition(
-        "--users yes needs root and the users posthorn-smtp … posthorn-admin (see "
-        "docs/operators.md)");
+  using Users = Options::Users;
+  const bool must = options_.users == Users::kYes;
+  if (options_.users == Users::kNo || (geteuid() != 0 && !must)) return absl::OkStatus();
+  if (geteuid() != 0) return base::Precondition("--users yes needs root");
+  std::string without;
+  if (const std::vector<std::string> missing = MissingUsers(); !missing.empty()) {
+    without = base::StrCat("users are missing; make them with\n  ", MakeUsersCommand(missing));
+  } else if (const std::string who = WhoCannotEnter(options_.dir); !who.empty()) {
+    without = base::StrCat(who, " may not enter ", options_.dir,
+                           " (a folder above it forbids it): choose another --dir");
   }
-  users_ = options_.users != Options::Users::kNo && geteuid() == 0 && installed;
-  if (users_) return ShareDirectory(options_.dir);
+  if (!without.empty() && must) return base::Precondition(without);
+  if (without.empty()) {
+    users_ = true;
+    return ShareDirectory(options_.dir);
+  }
+  // A demo needs no users of its own, and its folder lies where it lies.
+  if (!options_.demo) output_.tell(base::StrCat("All processes run as root: ", without));
   return absl::OkStatus();
 }
 
@@ -94,9 +106,11 @@ int Supervisor::Run() {
   Log("stopping");
   for (int stage = 0; stage < kStages; ++stage) StopStage(stage);
   unlink(base::StrCat(options_.dir, "/", kEndpointsFile).c_str());
+  const bool gave_up = !started_ && std::any_of(members_.begin(), members_.end(),
+                                                [](const Member& m) { return m.failed; });
   if (!started_) output_.started(false);
   Log("stopped");
-  return 0;
+  return gave_up ? 1 : 0;
 }
 
 void Supervisor::StartMember(Member& member) {
@@ -165,8 +179,29 @@ void Supervisor::ReapChildren() {
     Log(base::StrCat(
         member.process->name, " ended: ", how,
         stopping_ ? "" : base::StrCat(", again in ", std::max<int64_t>(wait, 0), " ms")));
+    if (!started_ && !stopping_) TellFailure(member);
     if (!stopping_) WriteEndpoints();
   }
+}
+
+// What cannot start is said at once. A first start is given up for it: nothing is lost by that.
+// Later the others go on without it, because a port that somebody took must not stop the rest of
+// the mail.
+void Supervisor::TellFailure(Member& member) {
+  const std::string& reason = member.child->failure();
+  if (reason.empty() || member.failed) return;
+  member.failed = true;
+  output_.tell(base::StrCat(member.process->name, " cannot start: ", reason));
+  if (first_start_) {
+    stopping_ = true;
+  } else {
+    output_.tell("  It is tried again every few seconds; the others go on.");
+  }
+}
+
+bool Supervisor::AllStarted() {
+  return std::all_of(members_.begin(), members_.end(),
+                     [](const Member& m) { return m.child->ready() || m.failed || !m.wanted; });
 }
 
 void Supervisor::Probe() {
@@ -175,12 +210,15 @@ void Supervisor::Probe() {
 
 void Supervisor::CheckStarted() {
   if (started_ || stopping_) return;
+  const bool failed =
+      std::any_of(members_.begin(), members_.end(), [](const Member& m) { return m.failed; });
   const bool all = std::all_of(members_.begin(), members_.end(),
                                [](const Member& m) { return m.child->ready(); });
   if (!all) {
-    if (NowMillis() - began_ < kStartLimit) return;
+    const bool late = NowMillis() - began_ >= kStartLimit;
+    if (!late && !(failed && AllStarted())) return;
     for (const Member& member : members_) {
-      if (!member.child->ready())
+      if (late && !member.child->ready() && !member.failed)
         output_.tell(
             base::StrCat(member.process->name, " is not ready after a minute; see the log"));
     }

@@ -37,6 +37,7 @@ class Supervisor {
     const Process* process;
     std::unique_ptr<Child> child;
     bool wanted = false;  // to be running
+    bool failed = false;  // said, while we start, that it cannot
   };
   absl::Status PrepareDirectories();
   absl::Status PrepareUsers();
@@ -49,6 +50,8 @@ class Supervisor {
   void Wait(int milliseconds);
   void HandleSignals();
   void StopStage(int stage);
+  void TellFailure(Member& member);
+  bool AllStarted();
   void WriteEndpoints();
   void MakeDemo();
   void TellHowToConnect();

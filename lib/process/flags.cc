@@ -6,6 +6,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/process/privileges.h"
 
 namespace posthorn::process {
 namespace {
@@ -25,11 +26,29 @@ std::string* TextFlag(ParsedFlags& out, std::string_view name) {
   return nullptr;
 }
 
+// A TCP port has no file mode: the role of its callers is whoever's the network lets in.
+bool IsLocal(std::string_view address) {
+  return address.starts_with("unix:") || address.starts_with("127.") ||
+         address.starts_with("[::1]:") || address.starts_with("localhost:");
+}
+
+absl::Status CheckListen(std::string_view value) {
+  const size_t equals = value.find('=');
+  if (equals == std::string_view::npos || value.substr(equals + 1) != "cli")
+    return absl::OkStatus();
+  if (IsLocal(value.substr(0, equals))) return absl::OkStatus();
+  return base::Invalid(
+      "--listen: callers with role cli need no password, so that role is for loopback addresses "
+      "and "
+      "unix: only; leave it out, and callers log in");
+}
+
 absl::Status Assign(ParsedFlags& out, const std::vector<std::string>& own, std::string_view name,
                     std::string value) {
   if (std::string* text = TextFlag(out, name)) {
     *text = std::move(value);
   } else if (name == "--listen") {
+    RETURN_IF_ERROR(CheckListen(value));
     out.flags.listen.push_back(std::move(value));
   } else if (name == "--port-base") {
     const std::optional<int> number = base::ParseInt<int>(value);
@@ -92,7 +111,8 @@ std::string Usage(std::string_view process, const std::vector<std::string>& own)
       "  --data DIR            files of this process\n"
       "  --store, --queue, --spam, --admin TARGET\n"
       "                        unix:PATH or host:port instead of the sockets in --run\n"
-      "  --listen ADDR[=ROLE]  gRPC address besides the sockets; repeatable\n"
+      "  --listen ADDR[=ROLE]  gRPC address besides the sockets, whose callers have that role;\n"
+      "                        repeatable\n"
       "  --health ADDR         /livez, /readyz and /metrics\n"
       "  --port-base N         added to every listener's port below 10000\n"
       "  --bind ADDR           address of every listener, instead of the configured one\n"
@@ -112,7 +132,8 @@ std::string SocketWord(std::string_view process) {
 }
 
 std::string SocketTarget(const std::string& run, std::string_view word, std::string_view process) {
-  return base::StrCat("unix:", run, "/", word, ".", process, ".sock");
+  return base::StrCat("unix:", SocketDirectory(run, std::string(word), std::string(process)),
+                      "/sock");
 }
 
 }  // namespace posthorn::process

@@ -5,11 +5,10 @@
 #include <future>
 
 #include "lib/base/clock.h"
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/health_server.h"
 #include "lib/observe/log.h"
-#include "lib/process/flags.h"
-#include "lib/process/privileges.h"
 #include "lib/rpc/methods/store.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
@@ -121,14 +120,8 @@ net::Task<bool> Life::WaitForConfig() {
 absl::Status Life::StartServer() {
   if ((options_.caller_roles.empty() || flags_.run.empty()) && flags_.listen.empty())
     return absl::OkStatus();
-  const absl::Status started = service_.server().Start();
-  if (!started.ok()) return started;
+  RETURN_IF_ERROR(service_.server().Start());
   serves_ = true;
-  if (flags_.run.empty()) return absl::OkStatus();
-  for (const std::string& role : options_.caller_roles) {
-    HandToRole(base::StrCat(flags_.run, "/", SocketWord(options_.process), ".", role, ".sock"),
-               role);
-  }
   return absl::OkStatus();
 }
 

@@ -1,14 +1,18 @@
 #include <gmock/gmock.h>
+#include <grpc/support/log.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "lib/base/strings.h"
+#include "lib/observe/log.h"
 #include "lib/process/config_watch.h"
 #include "lib/process/event_shipper.h"
 #include "lib/process/flags.h"
+#include "lib/process/grpc_log.h"
 #include "lib/process/privileges.h"
 #include "lib/rpc/methods/admin.h"
 #include "posthorn/config/v1/kinds.pb.h"
@@ -50,6 +54,9 @@ TEST(Flags, WhatIsWrongIsNamed) {
       {{"--data"}, "--data wants a value"},
       {{"--port-base", "x"}, "--port-base"},
       {{"stray"}, "stray"},
+      {{"--listen", "0.0.0.0:9080=cli"}, "role cli"},
+      {{"--listen", "192.0.2.1:9080=cli"}, "role cli"},
+      {{"--listen", ":9080=cli"}, "role cli"},
       {{"--run", std::string(90, 'a')}, "--run"}};
   for (const auto& [arguments, expected] : cases) {
     EXPECT_THAT(std::string(base::Message(ParseFlags(arguments, {}).status())),
@@ -59,7 +66,19 @@ TEST(Flags, WhatIsWrongIsNamed) {
 
 TEST(Flags, SocketsAreNamedByServiceAndRole) {
   EXPECT_EQ(SocketTarget("/run/x", SocketWord("store-service"), "imap-gateway"),
-            "unix:/run/x/store.imap-gateway.sock");
+            "unix:/run/x/store.imap-gateway/sock");
+}
+
+TEST(GrpcLog, SpeaksAsWeDo) {
+  observe::SetUpLog("test", observe::Level::kInfo);
+  SetUpGrpcLog();
+  ::testing::internal::CaptureStderr();
+  gpr_log(GPR_ERROR, "no luck %d\nat all", 7);
+  gpr_log(GPR_DEBUG, "nobody asked");
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr(" warning test rpc.grpc at=process_test.cc line="));
+  EXPECT_THAT(said, HasSubstr("no luck 7"));
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1);
 }
 
 TEST(Privileges, UsersFollowTheProcessName) {

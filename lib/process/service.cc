@@ -10,10 +10,12 @@
 #include <iostream>
 
 #include "absl/synchronization/mutex.h"
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 #include "lib/process/flags.h"
+#include "lib/process/grpc_log.h"
 #include "lib/process/life.h"
 #include "lib/process/privileges.h"
 #include "lib/process/stop_signal.h"
@@ -68,6 +70,23 @@ void SetUpScheduling() {
   const sched_param parameters{};
   if (sched_setscheduler(0, SCHED_BATCH, &parameters) != 0)
     observe::Warning("process.scheduling", {{"error", std::strerror(errno)}});
+}
+
+// Makes our folders and becomes the user of --user.
+absl::Status PrepareFiles(const Flags& flags, const Service::Options& options) {
+  if (!flags.run.empty()) {
+    for (const std::string& role : options.caller_roles) {
+      RETURN_IF_ERROR(MakeSocketDirectory(
+          SocketDirectory(flags.run, SocketWord(options.process), role), flags.user, role));
+    }
+  }
+  // Gateways keep the right to bind ports below 1024, for listeners that are added later.
+  const bool gateway = options.process.ends_with("-gateway");
+  RETURN_IF_ERROR(
+      BecomeUser(flags.user, flags.data, gateway ? LowPorts::kBinds : LowPorts::kNever));
+  std::error_code ignored;
+  if (!flags.data.empty()) std::filesystem::create_directories(flags.data, ignored);
+  return absl::OkStatus();
 }
 
 class ServiceImpl : public Service {
@@ -150,17 +169,10 @@ std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options)
   SetUpMutexes();
   observe::SetUpLog(options.process, ParseLevel(parsed->log_level));
   SetUpScheduling();
-  // Gateways keep the right to bind ports below 1024, for listeners that are added later.
-  const bool gateway = options.process.ends_with("-gateway");
-  const absl::Status user = BecomeUser(parsed->flags.user, parsed->flags.data, options.caller_roles,
-                                       gateway ? LowPorts::kBinds : LowPorts::kNever);
-  if (!user.ok()) {
-    observe::Error("process.user", {{"user", parsed->flags.user}, {"reason", base::Message(user)}});
+  SetUpGrpcLog();
+  if (const absl::Status ready = PrepareFiles(parsed->flags, options); !ready.ok()) {
+    observe::Error("process.failed", {{"step", "user"}, {"reason", base::Message(ready)}});
     std::exit(1);
-  }
-  std::error_code ignored;
-  for (const std::string& directory : {parsed->flags.run, parsed->flags.data}) {
-    if (!directory.empty()) std::filesystem::create_directories(directory, ignored);
   }
   observe::Info("process.start",
                 {{"version", Version()}, {"pid", getpid()}, {"open_files", RaiseFileLimit()}});

@@ -27,7 +27,7 @@ class Loop;
 namespace posthorn::process {
 
 // Flags, the same for all seven:
-//   --run DIR        sockets: service S listens for role R on DIR/S.R.sock
+//   --run DIR        sockets: service S listens for role R on DIR/S.R/sock
 //   --data DIR       this process's own files
 //   --store, --queue, --spam, --admin TARGET   instead of the sockets under --run
 //   --listen ADDR[=ROLE]  gRPC address besides the sockets, whose callers have that role;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "lib/net/loop.h"
@@ -72,10 +73,11 @@ net::Task<absl::Status> SayOnce(rpc::ServerCall& call) {
 TEST(Service, WaitsForAdminAndIsKnownThereByItsSocket) {
   const testing::TempDir directory;
   const auto gateway = Make(directory.path(), {.process = "imap-gateway"});
+  std::filesystem::create_directories(directory.path() + "/run/admin.imap-gateway");
   net::Loop loop;
   const auto admin = rpc::Server::Create(
       loop,
-      {.addresses = {{"unix:" + directory.path() + "/run/admin.imap-gateway.sock", "imap-gateway"}},
+      {.addresses = {{"unix:" + directory.path() + "/run/admin.imap-gateway/sock", "imap-gateway"}},
        .process = "admin-service"});
   admin->HandleStream(rpc::admin::kConfigWatch, {"imap-gateway"},
                       [](rpc::ServerCall& call) { return SayOnce(call); });

@@ -76,10 +76,11 @@ def free_port(kind=socket.SOCK_STREAM):
 class Suite:
     """All seven processes under `posthorn up`."""
 
-    def __init__(self, environment=None, bin_dir=BIN):
+    def __init__(self, environment=None, bin_dir=BIN, up_options=()):
         self.bin = pathlib.Path(bin_dir)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="posthorn-e2e-"))
         self.base = free_port_base()
+        self.up_options = up_options
         self.environment = {**os.environ, **(environment or {})}
         self.endpoints = {}
 
@@ -96,11 +97,12 @@ class Suite:
 
     def start(self, environment=None):
         result = subprocess.run(
-            [self.bin / "posthorn", "up", "--dir", self.dir, "--port-base", str(self.base), "--detach"],
+            [self.bin / "posthorn", "up", "--dir", self.dir, "--port-base", str(self.base), "--detach", *self.up_options],
             env={**self.environment, **(environment or {})}, capture_output=True, text=True, timeout=TIMEOUT * 2)
         if result.returncode != 0:
             raise AssertionError(f"posthorn up failed:\n{result.stdout}\n{result.stderr}\n{self.log()[-4000:]}")
         self.read_endpoints()
+        return result.stdout
 
     def stop(self):
         subprocess.run([self.bin / "posthorn", "down", "--dir", self.dir], capture_output=True, timeout=TIMEOUT * 2)

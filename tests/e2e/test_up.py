@@ -37,6 +37,8 @@ class Up(unittest.TestCase):
                     suite.wait_restarted(process, suite.kill(process))
                     after = {name: suite.pid(name) for name in PROCESSES}
                     self.assertEqual({n for n in PROCESSES if before[n] != after[n]}, {process}, "only that one")
+                    for name, pid in after.items():
+                        self.assertEqual(pathlib.Path(os.readlink(f"/proc/{pid}/exe")).name, f"posthorn-{name}")
 
                     def sent(number=number):
                         try:
@@ -133,6 +135,50 @@ class Up(unittest.TestCase):
             process.wait()
             process.stdout.close()
             suite.__exit__()
+
+    def test_a_signal_ends_a_start_that_waits(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            suite = Suite()
+            self.addCleanup(suite.__exit__)
+            # Without an admin-service there is no configuration: it waits.
+            waiting = subprocess.Popen([suite.bin / "posthorn", "up", "--dir", suite.dir, "--port-base", str(suite.base),
+                                        "--processes", "imap-gateway", "--detach"], stdout=subprocess.DEVNULL)
+            wait_for(lambda: (suite.dir / "endpoints.env").exists() and suite.pid("imap-gateway"), "it has started something")
+            pid = suite.pid("imap-gateway")
+            self.assertIsNone(waiting.poll())
+            waiting.send_signal(number)
+            self.assertEqual(waiting.wait(TIMEOUT), 1)
+            self.assertFalse(alive(pid))
+            self.assertFalse((suite.dir / "endpoints.env").exists())
+
+    def test_a_taken_port_is_said_at_once(self):
+        suite = Suite()
+        self.addCleanup(suite.__exit__)
+        for offset, what in ((25, "SMTP"), (80, "admin API"), (903, "health of pop3-gateway")):
+            with self.subTest(what=what), socket.create_server(("127.0.0.1", suite.base + offset)):
+                began = time.monotonic()
+                refused = run(suite.bin / "posthorn", "up", "--dir", suite.dir, "--port-base", suite.base, "--detach", check=False)
+                self.assertLess(time.monotonic() - began, SECOND_START)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(f"port {suite.base + offset} ({what}) on 127.0.0.1 is taken; choose another --port-base",
+                              refused.stdout.decode())
+                self.assertFalse((suite.dir / "endpoints.env").exists())
+        suite.start()
+
+    def test_a_port_taken_later_does_not_stop_the_rest(self):
+        with Suite() as suite:
+            suite.add_accounts("here.test", "alice")
+            suite.stop()
+            with socket.create_server(("127.0.0.1", suite.base + 110)):
+                began = time.monotonic()
+                shown = run(suite.bin / "posthorn", "up", "--dir", suite.dir, "--port-base", suite.base, "--detach", check=False)
+                self.assertLess(time.monotonic() - began, SECOND_START)
+                self.assertEqual(shown.returncode, 1)
+                self.assertRegex(shown.stdout.decode(), rf"pop3-gateway cannot start: .*listener pop3.*{suite.base + 110}")
+                suite.read_endpoints()
+                inject(suite, message(1))
+                wait_uids(imap_login(self, suite), 1)
+            wait_for(lambda: suite.ready("pop3-gateway"), "POP3 is there once its port is free")
 
     def test_wrong_use_is_explained(self):
         posthorn = BIN / "posthorn"
