@@ -151,6 +151,63 @@ TEST_F(RemoteDeliveryTest, UnknownDomainsFailAtOnce) {
   EXPECT_EQ(outcome.status, "5.1.2");
 }
 
+TEST_F(RemoteDeliveryTest, AHostThatGreetsAsWeDoIsALoop) {  // [RFC5321 5.1]
+  settings_.hostname = "SINK.test";
+  delivery_->Configure(settings_);
+  const RemoteOutcome outcome = Send("a@far.test");
+  EXPECT_EQ(outcome.kind, Kind::kFailed);
+  EXPECT_EQ(outcome.status, "5.4.6");
+  EXPECT_FALSE(outcome.replied);
+  // A route is the operator's word.
+  settings_.routes = {{"far.test", {{"127.0.0.1", 0}}, "", "", Security::kNone}};
+  delivery_->Configure(settings_);
+  EXPECT_EQ(Send("b@far.test").kind, Kind::kSent);
+}
+
+TEST_F(RemoteDeliveryTest, MachinesThatNobodyNamedMayShareTheirNames) {
+  for (const char* name : {"localhost", "localhost.localdomain", "debian.localdomain"}) {
+    settings_.hostname = sink_.name = name;
+    delivery_->Configure(settings_);
+    EXPECT_EQ(Send(base::StrCat("a@", "far.test")).kind, Kind::kSent) << name;
+  }
+}
+
+TEST_F(RemoteDeliveryTest, AddressLiteralsAreConnectedToAsTheyStand) {  // [RFC5321 4.1.3, 5.1]
+  EXPECT_EQ(Send("a@[127.0.0.1]").kind, Kind::kSent);
+  EXPECT_EQ(Send("a@[IPv6:::ffff:127.0.0.1]").kind, Kind::kSent);
+  EXPECT_THAT(resolver_.asked(), IsEmpty());
+  EXPECT_EQ(Send("a@[127.0.0.300]").status, "5.1.2");
+  EXPECT_EQ(Send("a@[IPv6:mx.far.test]").status, "5.1.2");
+}
+
+// What was accepted before the 421 was accepted for a message that never came.
+TEST_F(RemoteDeliveryTest, A421InTheMiddleDefersAllButTheRefused) {  // [RFC5321 3.8]
+  for (const bool pipelining : {true, false}) {
+    sink_.offers = pipelining ? std::vector<std::string>{"PIPELINING"} : std::vector<std::string>{};
+    sink_.Answer("RCPT TO:<bad@", "550 5.1.1 no");
+    sink_.Answer("RCPT TO:<c@", "421 4.3.2 going down");
+    UseTls({net::TlsContext::Client(net::TlsContext::Verify::kNone, "").value(), nullptr});
+    Submit(Message({"a@far.test", "bad@far.test", "c@far.test", "d@far.test"}));
+    Run();
+    EXPECT_EQ(outcomes_["bad@far.test"].kind, Kind::kFailed);
+    for (const char* address : {"a@far.test", "c@far.test", "d@far.test"}) {
+      EXPECT_EQ(outcomes_[address].kind, Kind::kDeferred) << address;
+      EXPECT_EQ(outcomes_[address].status, "4.3.2") << address;
+    }
+    EXPECT_THAT(sink_.mails, IsEmpty());
+  }
+}
+
+TEST_F(RemoteDeliveryTest, AHostThatNeverAnswersIsLeftAfterTheLimit) {
+  settings_.patience.command = std::chrono::milliseconds(20);
+  delivery_->Configure(settings_);
+  sink_.silent_at = "MAIL";
+  const RemoteOutcome outcome = Send("a@far.test");
+  EXPECT_EQ(outcome.kind, Kind::kDeferred);
+  EXPECT_EQ(outcome.status, "4.4.2");
+  EXPECT_FALSE(outcome.replied);
+}
+
 TEST_F(RemoteDeliveryTest, MessagesAboveTheHostsSizeLimitFail) {  // [RFC1870 6.1]
   sink_.offers = {"SIZE 10"};
   EXPECT_EQ(Send("a@far.test").status, "5.3.4");

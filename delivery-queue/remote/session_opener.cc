@@ -46,9 +46,12 @@ RemoteOutcome Refused(const Target& target, const mail::Reply& reply) {
   return outcome;
 }
 
-// [RFC5321 5.1] DNS led us to ourselves by another name. A name without a dot is nobody's own.
+// [RFC5321 5.1] DNS led us to ourselves by another name. Machines that nobody named share theirs.
 bool IsOurs(const mail::Reply& hello, std::string_view own_hostname) {
-  if (!hello.positive() || hello.lines.empty() || own_hostname.find('.') == std::string_view::npos)
+  if (!hello.positive() || hello.lines.empty() ||
+      own_hostname.find('.') == std::string_view::npos ||
+      base::StartsWithIgnoreCase(own_hostname, "localhost.") ||
+      own_hostname.ends_with(".localdomain"))
     return false;
   const std::string_view line = hello.lines.front();
   return base::EqualsIgnoreCase(line.substr(0, line.find(' ')), own_hostname);

@@ -48,7 +48,9 @@ class SmtpSink {
   void Answer(const std::string& command, const std::string& reply) { answers[command] = reply; }
 
   std::vector<std::string> offers = {"PIPELINING", "8BITMIME", "SIZE 1000000"};
+  std::string name = "sink.test";
   std::string greeting = "220 sink.test ESMTP";
+  std::string silent_at;  // from this command on nothing is answered; empty: never
   std::map<std::string, std::string> answers;
   std::vector<Mail> mails;
   std::vector<std::string> commands;
@@ -70,7 +72,7 @@ class SmtpSink {
       if (line.starts_with(command)) return reply.empty() ? reply : reply + "\r\n";
     if (line == "STARTTLS" && tls) return "220 2.0.0 go ahead\r\n";
     if (!line.starts_with("EHLO")) return line == "DATA" ? "354 go on\r\n" : "250 2.0.0 ok\r\n";
-    std::string reply = "250-sink.test\r\n";
+    std::string reply = "250-" + name + "\r\n";
     for (const std::string& offer : offers) reply += "250-" + offer + "\r\n";
     if (tls && !encrypted) reply += "250-STARTTLS\r\n";
     return reply + "250 HELP\r\n";
@@ -115,6 +117,10 @@ class SmtpSink {
       const bool encrypted = connection.tls() != nullptr;
       commands.push_back(line);
       if (!encrypted) commands_in_clear.push_back(line);
+      if (!silent_at.empty() && line.starts_with(silent_at)) {
+        while ((co_await connection.ReadLine(2000, kLimit)).ok()) continue;
+        co_return;
+      }
       std::string reply = ReplyTo(line, encrypted);
       if (reply.empty()) co_return;
       if (line == "STARTTLS" && reply.starts_with("220")) {
