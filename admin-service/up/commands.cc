@@ -76,7 +76,7 @@ int RunSupervisor(const Options& options, Supervisor::Output output) {
 int UpInForeground(const Options& options) {
   return RunSupervisor(
       options,
-      {[](const std::string& line) { std::cout << line << std::endl; },
+      {[](const std::string& line) { std::cout << line << '\n' << std::flush; },
        [](const std::string& line) { WriteAll(STDERR_FILENO, line + "\n"); }, [](bool) {}});
 }
 
@@ -112,7 +112,7 @@ int AwaitStart(int pipe, pid_t child) {
     poll(fds, 2, -1);
     signalfd_siginfo info{};
     while (read(signals, &info, sizeof(info)) == sizeof(info)) {
-      std::cout << "stopping" << std::endl;
+      std::cout << "stopping\n" << std::flush;
       kill(child, SIGTERM);
     }
     if (fds[0].revents == 0) continue;

@@ -78,6 +78,7 @@ absl::StatusOr<std::string> OwnDirectory() {
 
 int RunProgram(const std::vector<std::string>& command) {
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   const pid_t pid = fork();
