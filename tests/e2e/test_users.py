@@ -178,10 +178,9 @@ class OwnUsers(unittest.TestCase):
         self.assertEqual(len(refused.stdout.splitlines()), 1, refused.stdout)
         self.assertIn(f"posthorn-store may not enter {above}/dir", refused.stdout)
         suite = Suite(up_options=())
-        self.addCleanup(suite.__exit__)
-        suite.dir.chmod(0o700)
         outer, suite.dir = suite.dir, suite.dir / "dir"
         self.addCleanup(shutil.rmtree, outer, True)
+        self.addCleanup(suite.__exit__)  # before its folder goes
         self.assertIn("All processes run as root: posthorn-store may not enter", suite.start())
         self.assertEqual(status_of(suite.pid("imap-gateway"))["Uid"][0], "0")
         self.assertTrue(listens(suite.port("imap")))
