@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <deque>
 #include <random>
 
 #include "imap-gateway/session/model_client.h"
@@ -17,6 +18,7 @@ namespace posthorn::imap_gateway {
 namespace {
 
 constexpr int kSessions = 8;
+constexpr size_t kHistory = 60;  // what a failure shows
 constexpr uint64_t kRun = 5000;  // commands before everything is compared and begun anew
 constexpr std::array<const char*, 3> kMailboxes = {"INBOX", "Archive", "Work"};
 constexpr std::array<const char*, 5> kFlags = {"\\Seen", "\\Flagged", "\\Deleted", "\\Answered",
@@ -115,7 +117,7 @@ class Model {
     client->model.Select(mailbox);
     const std::string last =
         co_await Do(client, base::StrCat(Dice(5) == 0 ? "EXAMINE " : "SELECT ", mailbox), true);
-    EXPECT_NE(last.find(" OK "), std::string::npos) << last;
+    if (last.find(" OK ") == std::string::npos) Fail(base::StrCat("SELECT failed: ", last));
     if (Dice(2) == 0) co_await Do(client, "FETCH 1:* (UID FLAGS)", false);
   }
 
@@ -192,12 +194,13 @@ class Model {
   net::Task<void> Search(Client* client) {
     const uint32_t count = client->model.count();
     const std::string text = co_await f_.DoTask(client->number, "SEARCH ALL");
+    Note(base::StrCat("S", client->number, ": ", text));
     for (const std::string_view line : base::Split(text, '\n')) {
       Check(*client, line, false);
       if (!line.starts_with("* SEARCH")) continue;
       for (const std::string_view word : base::Split(line.substr(8), ' '))
         if (const auto number = base::ParseInt<uint32_t>(word); number && *number > count) {
-          ADD_FAILURE() << "found a number that was never told: " << line;
+          Fail(base::StrCat("found a number that was never told: ", line));
         }
     }
   }
@@ -211,14 +214,17 @@ class Model {
     f_.Connect(client->number).peer.Send("DONE\r\n");
     do {
       line = co_await f_.NextLineTask(client->number);
+      Note(base::StrCat("S", client->number, " (IDLE): ", line));
       Check(*client, line, true);
     } while (!line.starts_with("i ") && line[0] != '<');
-    EXPECT_TRUE(line.starts_with("i OK")) << line;
+    if (!line.starts_with("i OK")) Fail(base::StrCat("IDLE ended with ", line));
   }
 
   net::Task<std::string> Do(Client* client, std::string command, bool expunge_allowed,
                             std::function<void(Client&)> at_ok = nullptr) {
+    Note(base::StrCat("C", client->number, ": ", command));
     const std::string answer = co_await f_.DoTask(client->number, command);
+    Note(base::StrCat("S", client->number, ": ", answer));
     std::string last;
     const std::vector<std::string_view> lines = base::Split(answer, '\n');
     // The assumption of a silent STORE holds from when the server did it; what the server tells of
@@ -245,8 +251,17 @@ class Model {
         Fail(base::StrCat("uid ", uid, " was said to be gone"));
   }
 
+  void Note(std::string text) {
+    history_.push_back(std::move(text));
+    if (history_.size() > kHistory) history_.pop_front();
+  }
+
+  // With the seed (in the trace) and what came before, so that it can be run again and read.
   void Fail(const std::string& why) {
-    if (!failed_) ADD_FAILURE() << why << " with " << left_ << " operations left";
+    if (!failed_) {
+      ADD_FAILURE() << why << " with " << left_ << " operations left; the last were:\n"
+                    << base::Join(std::vector<std::string>(history_.begin(), history_.end()), "\n");
+    }
     failed_ = true;
   }
 
@@ -269,8 +284,9 @@ class Model {
       if (message == box.messages.end()) {
         Fail(base::StrCat("session ", client.number, " was not told that uid ", uid, " is gone"));
       } else {
-        EXPECT_EQ(flags, FlagsOf(box, message->second))
-            << "session " << client.number << " uid " << uid;
+        if (flags != FlagsOf(box, message->second)) {
+          Fail(base::StrCat("session ", client.number, " believes in wrong flags of uid ", uid));
+        }
       }
     }
   }
@@ -281,7 +297,9 @@ class Model {
       const FakeStore::Mailbox& box = f_.store.mailbox(client.model.mailbox());
       std::vector<uint32_t> uids;
       for (const auto& [uid, message] : box.messages) uids.push_back(uid);
-      EXPECT_EQ(client.model.uids(), uids) << "session " << client.number << " in " << box.name;
+      if (client.model.uids() != uids) {
+        Fail(base::StrCat("session ", client.number, " has not the uids of ", box.name));
+      }
     }
   }
 
@@ -290,6 +308,7 @@ class Model {
   std::mt19937 random_;
   std::array<Client, kSessions> clients_;
   bool failed_ = false;
+  std::deque<std::string> history_;
 };
 
 // [RFC9051 7.5.1]
@@ -297,7 +316,7 @@ TEST(ImapModel, EveryClientIsToldTheTruthInTheRightOrder) {
   const uint64_t operations = FromEnvironment("POSTHORN_MODEL_OPS", 5000);
   auto seed = static_cast<uint32_t>(FromEnvironment("POSTHORN_MODEL_SEED", 1));
   for (uint64_t done = 0; done < operations && !HasFailure(); done += kRun) {
-    SCOPED_TRACE(base::StrCat("seed ", seed));
+    SCOPED_TRACE(base::StrCat("POSTHORN_MODEL_SEED=", seed));
     Model(std::min(kRun, operations - done), seed++).Run();
   }
 }

@@ -89,7 +89,10 @@ void Session::OnViewChanged() {
   if (wake_scheduled_ || !idling_) return;
   wake_scheduled_ = true;
   // All that one turn of the loop brings goes out in one write.
-  gateway_.loop.AtTurnEnd([self = shared_from_this()] {
+  gateway_.loop.AtTurnEnd([session = weak_from_this()] {
+    // It may have ended in the same turn.
+    const std::shared_ptr<Session> self = session.lock();
+    if (!self) return;
     self->wake_scheduled_ = false;
     // Not waiting: it is writing, and looks again before it waits.
     self->news_ = true;
