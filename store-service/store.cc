@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <thread>
+
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/mail/address.h"
@@ -118,7 +121,11 @@ absl::Status Store::Open() {
   RETURN_IF_ERROR(file::RegisterSqliteVfs(files, "posthorn-mail", "mail"));
   ASSIGN_OR_RETURN(
       parts.configuration,
-      Configuration::Open(loop, files, {.directory = data, .vfs = "posthorn-directory"}));
+      Configuration::Open(loop, files,
+                          {.directory = data,
+                           .vfs = "posthorn-directory",
+                           .hash_threads = std::clamp<int>(
+                               static_cast<int>(std::thread::hardware_concurrency()), 2, 8)}));
   ASSIGN_OR_RETURN(parts.blobs, OpenBlobs(loop, files, data + "/blobs"));
   ASSIGN_OR_RETURN(parts.events, OpenEvents(files, data + "/events"));
   ASSIGN_OR_RETURN(parts.database,

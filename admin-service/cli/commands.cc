@@ -37,7 +37,9 @@ const std::vector<Command>& Commands() {
       {"trace", "ID|ADDRESS|WORDS [--from 2h] [--to 1h]", "the story of a message", "account",
        TraceCommand},
       {"passwd", "[account|administrator] NAME", "sets a password", "account", PasswdCommand},
-      {"store", "check [--repair]", "verifies all that is stored", "store", StoreCommand},
+      {"store", "check [--repair] | journals | forget-journal ID",
+       "verifies all that is stored; the queues' journals that keep bytes alive", "store",
+       StoreCommand},
       {"login", "[--user NAME]", "prints a token for POSTHORN_TOKEN, good for 12 hours", "",
        LoginCommand}};
   return *kAll;

@@ -73,7 +73,8 @@ Candidates Behind(const Command& command, const std::vector<std::string>& words,
   if (command.completes.empty()) return {};
   if (command.completes == "queue" && words.size() == 2)
     return {"list", "retry", "hold", "release", "remove", "bounce"};
-  if (command.completes == "store" && words.size() == 2) return {"check"};
+  if (command.completes == "store" && words.size() == 2)
+    return {"check", "journals", "forget-journal"};
   if (command.completes == "account") return knowledge.names("account", begin);
   const config::Schema* schema = knowledge.schema();
   if (command.completes == "explain") return Explainable(schema, begin);

@@ -141,8 +141,37 @@ absl::Status PasswdCommand(AdminClient& admin, const Call& call) {
   return absl::OkStatus();
 }
 
+namespace {
+
+absl::Status ListJournals(AdminClient& admin, const Call& call) {
+  ASSIGN_OR_RETURN(const admin::v1::JournalsReply reply,
+                   admin.Call(rpc::admin::kOperationsJournals, admin::v1::JournalsRequest()));
+  ASSIGN_OR_RETURN(const bool printed, PrintedAsJson(call, reply));
+  if (printed) return absl::OkStatus();
+  for (const auto& journal : reply.journals()) {
+    std::cout << journal.id() << "  " << (journal.connected() ? "connected" : "away     ") << "  "
+              << journal.description() << "\n";
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ForgetJournal(AdminClient& admin, const Call& call) {
+  admin::v1::ForgetJournalRequest request;
+  request.set_id(call.words[1]);
+  ASSIGN_OR_RETURN(const admin::v1::ForgetJournalReply reply,
+                   admin.Call(rpc::admin::kOperationsForgetJournal, std::move(request)));
+  std::cout << "journal " << reply.description() << " forgotten\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::Status StoreCommand(AdminClient& admin, const Call& call) {
-  if (call.words.size() != 1 || call.words[0] != "check") return UsageError("expected check");
+  const std::string verb = call.words.empty() ? "" : call.words[0];
+  if (verb == "journals" && call.words.size() == 1) return ListJournals(admin, call);
+  if (verb == "forget-journal" && call.words.size() == 2) return ForgetJournal(admin, call);
+  if (verb != "check" || call.words.size() != 1)
+    return UsageError("expected check, journals or forget-journal ID");
   admin::v1::StoreCheckRequest request;
   request.set_repair(call.arguments.Has("--repair"));
   uint64_t problems = 0;

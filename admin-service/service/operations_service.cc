@@ -67,6 +67,9 @@ void OperationsService::Register(rpc::Server& server) {
   ForOperators(server, rpc::admin::kOperationsQueueList, this, &OperationsService::QueueList);
   ForOperators(server, rpc::admin::kOperationsQueueAct, this, &OperationsService::QueueAct);
   ForOperators(server, rpc::admin::kOperationsSetPassword, this, &OperationsService::SetPassword);
+  ForOperators(server, rpc::admin::kOperationsJournals, this, &OperationsService::Journals);
+  ForOperators(server, rpc::admin::kOperationsForgetJournal, this,
+               &OperationsService::ForgetJournal);
   server.HandleStream(rpc::admin::kOperationsStoreCheck, {"cli", ""},
                       [this](rpc::ServerCall& call) { return StoreCheck(call); });
 }
@@ -249,6 +252,42 @@ OperationsService::Reply<admin::v1::SetPasswordReply> OperationsService::SetPass
       co_await config_.editor().Run(NewPut(std::move(put)), {caller.name, "password"});
   if (!changed.ok()) co_return changed.status();
   co_return admin::v1::SetPasswordReply();
+}
+
+OperationsService::Reply<admin::v1::JournalsReply> OperationsService::Journals(
+    rpc::CallContext context, admin::v1::JournalsRequest) {
+  CO_RETURN_IF_ERROR((co_await authority_.Identify(std::move(context))).status());
+  CO_ASSIGN_OR_RETURN(const store::v1::ListJournalsReply known,
+                      co_await peers_.store.Call(rpc::store::kJournalsList, Limit(kAskLimit),
+                                                 store::v1::ListJournalsRequest()));
+  admin::v1::JournalsReply reply;
+  for (const auto& journal : known.journals()) {
+    admin::v1::JournalsReply::Journal& line = *reply.add_journals();
+    line.set_id(base::Hex(journal.journal_id()));
+    line.set_description(journal.description());
+    line.set_connected(journal.connected());
+  }
+  co_return reply;
+}
+
+OperationsService::Reply<admin::v1::ForgetJournalReply> OperationsService::ForgetJournal(
+    rpc::CallContext context, admin::v1::ForgetJournalRequest request) {
+  CO_RETURN_IF_ERROR((co_await authority_.IdentifyOwner(std::move(context))).status());
+  CO_ASSIGN_OR_RETURN(const store::v1::ListJournalsReply known,
+                      co_await peers_.store.Call(rpc::store::kJournalsList, Limit(kAskLimit),
+                                                 store::v1::ListJournalsRequest()));
+  store::v1::UnregisterJournalRequest unregister;
+  for (const auto& journal : known.journals()) {
+    if (base::Hex(journal.journal_id()) == request.id())
+      unregister.set_journal_id(journal.journal_id());
+  }
+  if (unregister.journal_id().empty()) co_return base::NotFound("no journal has this id");
+  CO_ASSIGN_OR_RETURN(const store::v1::UnregisterJournalReply gone,
+                      co_await peers_.store.Call(rpc::store::kJournalsUnregister, Limit(kAskLimit),
+                                                 std::move(unregister)));
+  admin::v1::ForgetJournalReply reply;
+  reply.set_description(gone.description());
+  co_return reply;
 }
 
 net::Task<absl::Status> OperationsService::StoreCheck(rpc::ServerCall& call) {

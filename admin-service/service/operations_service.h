@@ -37,6 +37,10 @@ class OperationsService {
                                            admin::v1::QueueActRequest request);
   Reply<admin::v1::SetPasswordReply> SetPassword(rpc::CallContext context,
                                                  admin::v1::SetPasswordRequest request);
+  Reply<admin::v1::JournalsReply> Journals(rpc::CallContext context,
+                                           admin::v1::JournalsRequest request);
+  Reply<admin::v1::ForgetJournalReply> ForgetJournal(rpc::CallContext context,
+                                                     admin::v1::ForgetJournalRequest request);
   net::Task<absl::Status> StoreCheck(rpc::ServerCall& call);
 
   net::Task<void> AddProcesses(admin::v1::StatusReply& reply);

@@ -69,6 +69,8 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(admin::kOperationsQueueList);
   all.Add(admin::kOperationsQueueAct);
   all.Add(admin::kOperationsStoreCheck);
+  all.Add(admin::kOperationsJournals);
+  all.Add(admin::kOperationsForgetJournal);
   all.Add(admin::kOperationsSetPassword);
   all.Add(queue::kQueueEnqueue);
   all.Add(queue::kQueueList);
@@ -80,6 +82,8 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(store::kBlobsRead);
   all.Add(store::kJournalsRegister);
   all.Add(store::kJournalsAttend);
+  all.Add(store::kJournalsList);
+  all.Add(store::kJournalsUnregister);
   all.Add(store::kDirectoryResolve);
   all.Add(store::kDirectoryAuthenticate);
   all.Add(store::kDirectoryWatch);

@@ -1,5 +1,7 @@
 #include "store-service/objects/configuration.h"
 
+#include <algorithm>
+
 #include "lib/auth/password_hash.h"
 #include "lib/auth/scram.h"
 #include "lib/base/clock.h"
@@ -27,6 +29,21 @@ absl::StatusOr<Credential> HashOne(const std::string& value) {
 }
 
 }  // namespace
+
+// The passwords of one commit.
+struct Configuration::Hashing {
+  struct Job {
+    size_t change;
+    WriteOnlyValue value;
+    Credential credential;
+  };
+  explicit Hashing(net::Loop& loop) : done(loop) {}
+  std::vector<Job> jobs;  // in the order of the changes
+  size_t next = 0;
+  size_t running = 0;
+  absl::Status failed;
+  net::Promise<bool> done;
+};
 
 Configuration::Configuration(net::Loop& loop, std::string key, const Options& options)
     : loop_(loop), box_(std::move(key)), kinds_(options.pool), feed_(loop), erase_(loop) {}
@@ -57,6 +74,7 @@ absl::Status Configuration::OpenFiles(const Options& options) {
   read_pool_ = std::make_unique<net::BlockingPool>(loop_, "directory-read", 1, kMaxQueuedReads);
   hash_pool_ =
       std::make_unique<net::BlockingPool>(loop_, "hash", options.hash_threads, kMaxQueuedHashes);
+  hash_threads_ = static_cast<size_t>(options.hash_threads);
   return absl::OkStatus();
 }
 
@@ -76,6 +94,7 @@ net::Task<absl::StatusOr<PreparedCommit>> Configuration::Prepare(CommitInput inp
                         .reason = std::move(input.reason),
                         .time_ms = base::WallMillis(),
                         .changes = {}};
+  const auto hashing = std::make_shared<Hashing>(loop_);
   for (ChangeInput& asked : input.changes) {
     PreparedChange change;
     change.kind = kinds_.Of(asked.kind);
@@ -87,25 +106,50 @@ net::Task<absl::StatusOr<PreparedCommit>> Configuration::Prepare(CommitInput inp
     if (!change.remove) {
       CO_ASSIGN_OR_RETURN(Stripped stripped, kinds_.Strip(*change.kind, asked.data));
       change.data = std::move(stripped.data);
-      CO_RETURN_IF_ERROR(co_await HashAll(change, std::move(stripped.values)));
+      for (WriteOnlyValue& value : stripped.values) {
+        hashing->jobs.push_back({commit.changes.size(), std::move(value), {}});
+      }
     }
     commit.changes.push_back(std::move(change));
+  }
+  CO_RETURN_IF_ERROR(co_await HashAll(hashing));
+  for (Hashing::Job& job : hashing->jobs) {
+    commit.changes[job.change].credentials.push_back(
+        {std::move(job.value.field), std::move(job.credential)});
   }
   co_return commit;
 }
 
-net::Task<absl::Status> Configuration::HashAll(PreparedChange& change,
-                                               std::vector<WriteOnlyValue> values) {
-  for (WriteOnlyValue& value : values) {
+// As many at once as there are threads: thousands of accounts in one apply take their turns with
+// logins, which hash on the same threads.
+net::Task<absl::Status> Configuration::HashAll(std::shared_ptr<Hashing> hashing) {
+  if (hashing->jobs.empty()) co_return absl::OkStatus();
+  // A caller that goes away leaves no work behind.
+  struct Leave {
+    ~Leave() { hashing.next = hashing.jobs.size(); }
+    Hashing& hashing;
+  } const leave{*hashing};
+  hashing->running = std::min(hash_threads_, hashing->jobs.size());
+  for (size_t i = hashing->running; i > 0; --i) loop_.Spawn("directory.hash", HashSome(hashing));
+  co_await hashing->done.Get();
+  co_return hashing->failed;
+}
+
+net::Task<void> Configuration::HashSome(std::shared_ptr<Hashing> hashing) {
+  while (hashing->failed.ok() && hashing->next < hashing->jobs.size()) {
+    Hashing::Job& job = hashing->jobs[hashing->next++];
     absl::StatusOr<Credential> credential =
-        co_await hash_pool_->Run([text = std::move(value.value)] { return HashOne(text); });
-    // A full pool is no full disk.
-    if (absl::IsResourceExhausted(credential.status()))
-      co_return base::Unavailable("too many passwords to hash");
-    CO_RETURN_IF_ERROR(credential.status());
-    change.credentials.push_back({std::move(value.field), *std::move(credential)});
+        co_await hash_pool_->Run([text = std::move(job.value.value)] { return HashOne(text); });
+    if (credential.ok()) {
+      job.credential = *std::move(credential);
+    } else {
+      // A full pool is no full disk.
+      hashing->failed = absl::IsResourceExhausted(credential.status())
+                            ? base::Unavailable("too many passwords to hash")
+                            : credential.status();
+    }
   }
-  co_return absl::OkStatus();
+  if (--hashing->running == 0) hashing->done.Set(true);
 }
 
 net::Task<void> Configuration::CommitAndApply(std::shared_ptr<const PreparedCommit> commit,

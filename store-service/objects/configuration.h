@@ -80,7 +80,9 @@ class Configuration {
   Configuration(net::Loop& loop, std::string key, const Options& options);
   absl::Status OpenFiles(const Options& options);
   net::Task<absl::StatusOr<PreparedCommit>> Prepare(CommitInput input);
-  net::Task<absl::Status> HashAll(PreparedChange& change, std::vector<WriteOnlyValue> values);
+  struct Hashing;
+  net::Task<absl::Status> HashAll(std::shared_ptr<Hashing> hashing);
+  net::Task<void> HashSome(std::shared_ptr<Hashing> hashing);
   // A coroutine of its own, so that a caller that goes away cannot part database and model.
   net::Task<void> CommitAndApply(std::shared_ptr<const PreparedCommit> commit,
                                  net::Promise<absl::StatusOr<uint64_t>> promise);
@@ -98,6 +100,7 @@ class Configuration {
   SessionEnder* ender_ = nullptr;
   std::vector<base::AccountId> to_erase_;
   net::Signal erase_;
+  size_t hash_threads_ = 1;
   std::unique_ptr<ObjectStore> writer_;
   std::unique_ptr<ObjectStore> reader_;
   // Last: their threads use what stands above.

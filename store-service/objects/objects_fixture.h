@@ -55,7 +55,7 @@ class ObjectsTest : public testing::Test {
   void Reopen() {
     store_.reset();
     auto opened = Configuration::Open(loop_, file::Real(),
-                                      {.directory = directory_, .hash_threads = 1, .pool = pool_});
+                                      {.directory = directory_, .hash_threads = 3, .pool = pool_});
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
   }

@@ -98,5 +98,22 @@ TEST_F(OwnKindTest, WorksWithoutAnyChange) {
   EXPECT_THAT(AllBytesOnDisk(), Not(HasSubstr("4711-0815")));
 }
 
+TEST_F(ObjectsTest, EachAccountOfOneCommitGetsItsOwnPassword) {
+  std::vector<ChangeInput> changes = {Domain("example.org")};
+  for (int i = 1; i <= 10; ++i) {
+    changes.push_back(Account(base::StrCat("a", i, "@example.org"), base::StrCat("password", i)));
+  }
+  ASSERT_TRUE(Commit(std::move(changes)).ok());
+  for (int i = 1; i <= 10; ++i) {
+    const std::string address = base::StrCat("a", i, "@example.org");
+    // Ids are given in the order of the changes.
+    const auto credential = CredentialOf(kAccount, static_cast<uint64_t>(i), "");
+    ASSERT_TRUE(credential) << address;
+    EXPECT_NE(auth::VerifyPassword(credential->hash, base::StrCat("password", i)),
+              auth::PasswordMatch::kMismatch)
+        << address;
+  }
+}
+
 }  // namespace
 }  // namespace posthorn::store_service

@@ -246,6 +246,44 @@ TEST_F(BlobsServiceTest, NothingIsDestroyedWhileAJournalIsSilent) {
   EXPECT_THAT(restarted.Silent(), ElementsAre("host:/var/queue"));
 }
 
+TEST_F(BlobsServiceTest, JournalOfAQueueThatIsGoneIsUnregisteredByAdminOnly) {
+  v1::RegisterJournalRequest request;
+  request.set_journal_id(std::string(16, 'j'));
+  request.set_description("host:/var/queue");
+  ASSERT_TRUE(Call(*queue_, rpc::store::kJournalsRegister, request).ok());
+  v1::UnregisterJournalRequest unregister;
+  unregister.set_journal_id(request.journal_id());
+  EXPECT_TRUE(absl::IsPermissionDenied(
+      Call(*queue_, rpc::store::kJournalsUnregister, unregister).status()));
+  // Not while it is there: what it holds would be freed under it.
+  auto call = queue_->Start(rpc::store::kJournalsAttend.path, "", rpc::Flow::kFree,
+                            {.timeout = std::chrono::hours(1)});
+  v1::JournalAnswer hello;
+  hello.set_journal_id(request.journal_id());
+  ASSERT_TRUE(RunTask(loop_, call->Write(hello)).ok());
+  while (!journals_->Silent().empty())
+    RunTask(loop_, net::Sleep(loop_, std::chrono::milliseconds(1)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      Call(*admin_, rpc::store::kJournalsUnregister, unregister).status()));
+  call.reset();
+  while (journals_->Silent().empty())
+    RunTask(loop_, net::Sleep(loop_, std::chrono::milliseconds(1)));
+  const auto listed = Call(*admin_, rpc::store::kJournalsList, v1::ListJournalsRequest());
+  ASSERT_TRUE(listed.ok());
+  ASSERT_EQ(listed->journals_size(), 1);
+  EXPECT_FALSE(listed->journals(0).connected());
+
+  const auto gone = Call(*admin_, rpc::store::kJournalsUnregister, unregister);
+  ASSERT_TRUE(gone.ok()) << gone.status();
+  EXPECT_EQ(gone->description(), "host:/var/queue");
+  EXPECT_THAT(RunTask(loop_, journals_->Held({1, 2})).value(), IsEmpty());
+  EXPECT_TRUE(
+      absl::IsNotFound(Call(*admin_, rpc::store::kJournalsUnregister, unregister).status()));
+  JournalsService restarted(loop_, *configuration_);
+  ASSERT_TRUE(RunTask(loop_, restarted.Load()).ok());
+  EXPECT_THAT(restarted.Silent(), IsEmpty());
+}
+
 TEST_F(BlobsServiceTest, EventsAreFoundAgainByAdminOnly) {
   v1::RecordEventsRequest record;
   common::v1::Event* event = record.add_events();

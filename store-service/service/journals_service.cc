@@ -37,6 +37,14 @@ void JournalsService::Register(rpc::Server& server) {
                 }));
   server.HandleStream(rpc::store::kJournalsAttend, {kQueue},
                       [this](rpc::ServerCall& call) { return Attend(call); });
+  server.Handle(
+      rpc::store::kJournalsList, {kAdmin},
+      std::function([this](const rpc::CallContext&, v1::ListJournalsRequest) { return List(); }));
+  server.Handle(
+      rpc::store::kJournalsUnregister, {kAdmin},
+      std::function([this](const rpc::CallContext&, v1::UnregisterJournalRequest request) {
+        return Unregister(std::move(request));
+      }));
 }
 
 net::Task<absl::Status> JournalsService::Load() {
@@ -63,6 +71,38 @@ net::Task<absl::StatusOr<v1::RegisterJournalReply>> JournalsService::RegisterJou
                                     {"description", request.description()}});
   }
   co_return v1::RegisterJournalReply();
+}
+
+net::Task<absl::StatusOr<v1::ListJournalsReply>> JournalsService::List() {
+  v1::ListJournalsReply reply;
+  for (const auto& [id, journal] : journals_) {
+    v1::ListJournalsReply::Journal& line = *reply.add_journals();
+    line.set_journal_id(id);
+    line.set_description(journal.description);
+    line.set_connected(journal.attendant != nullptr);
+  }
+  co_return reply;
+}
+
+net::Task<absl::StatusOr<v1::UnregisterJournalReply>> JournalsService::Unregister(
+    v1::UnregisterJournalRequest request) {
+  const std::string& id = request.journal_id();
+  const auto journal = journals_.find(id);
+  if (journal == journals_.end()) co_return base::NotFound("no such journal");
+  if (journal->second.attendant != nullptr) {
+    co_return base::Precondition("the journal is connected: its queue is running");
+  }
+  v1::UnregisterJournalReply reply;
+  reply.set_description(journal->second.description);
+  // Counted until it is durable that it does not.
+  CO_RETURN_IF_ERROR(co_await configuration_.Write([id](sqlite::Connection& db) {
+    return db.Run("DELETE FROM journal WHERE id=?1", sqlite::Bytes(id));
+  }));
+  observe::Warning("store.journal.unregistered",
+                   {{"id", base::Hex(id)}, {"description", reply.description()}});
+  const auto gone = journals_.find(id);
+  if (gone != journals_.end() && gone->second.attendant == nullptr) journals_.erase(gone);
+  co_return reply;
 }
 
 net::Task<absl::Status> JournalsService::Attend(rpc::ServerCall& call) {

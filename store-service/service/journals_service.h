@@ -1,8 +1,8 @@
 #pragma once
 
 // posthorn.store.v1.Journals. Invariants:
-//  1. A journal that was registered once counts for ever, also after a restart, whether it is
-//  connected or not.
+//  1. A journal that was registered once counts until an operator unregisters it, also after a
+//  restart, whether it is connected or not.
 //  2. Every question to a journal ends: with its answer, or as kUnavailable after kPatience or at
 //  disconnect.
 
@@ -51,6 +51,9 @@ class JournalsService final : public JournalRegistry {
 
   net::Task<absl::StatusOr<store::v1::RegisterJournalReply>> RegisterJournal(
       store::v1::RegisterJournalRequest request);
+  net::Task<absl::StatusOr<store::v1::ListJournalsReply>> List();
+  net::Task<absl::StatusOr<store::v1::UnregisterJournalReply>> Unregister(
+      store::v1::UnregisterJournalRequest request);
   net::Task<absl::Status> Attend(rpc::ServerCall& call);
   net::Task<absl::Status> Serve(rpc::ServerCall& call, std::shared_ptr<Attendant> attendant);
   net::Task<absl::Status> Ask(rpc::ServerCall& call, Question& question);

@@ -2,8 +2,8 @@
 
 // The methods of posthorn.admin.v1; lib/rpc/methods_test.cc holds them against the descriptors.
 
-#include "posthorn/admin/v1/admin.pb.h"
 #include "lib/rpc/method.h"
+#include "posthorn/admin/v1/admin.pb.h"
 
 namespace posthorn::rpc::admin {
 
@@ -39,6 +39,10 @@ inline constexpr Method<v1::QueueListRequest, v1::QueueListReply> kOperationsQue
     "/posthorn.admin.v1.Operations/QueueList"};
 inline constexpr Method<v1::QueueActRequest, v1::QueueActReply> kOperationsQueueAct{
     "/posthorn.admin.v1.Operations/QueueAct"};
+inline constexpr Method<v1::JournalsRequest, v1::JournalsReply> kOperationsJournals{
+    "/posthorn.admin.v1.Operations/Journals"};
+inline constexpr Method<v1::ForgetJournalRequest, v1::ForgetJournalReply> kOperationsForgetJournal{
+    "/posthorn.admin.v1.Operations/ForgetJournal"};
 inline constexpr Method<v1::StoreCheckRequest, v1::StoreCheckReply> kOperationsStoreCheck{
     "/posthorn.admin.v1.Operations/StoreCheck"};
 inline constexpr Method<v1::SetPasswordRequest, v1::SetPasswordReply> kOperationsSetPassword{

@@ -2,8 +2,8 @@
 
 // The methods of posthorn.spam.v1; lib/rpc/methods_test.cc holds them against the descriptors.
 
-#include "posthorn/spam/v1/spam.pb.h"
 #include "lib/rpc/method.h"
+#include "posthorn/spam/v1/spam.pb.h"
 
 namespace posthorn::rpc::spam {
 

@@ -2,25 +2,28 @@
 
 // The methods of posthorn.store.v1; lib/rpc/methods_test.cc holds them against the descriptors.
 
+#include "lib/rpc/method.h"
 #include "posthorn/store/v1/blobs.pb.h"
 #include "posthorn/store/v1/directory.pb.h"
 #include "posthorn/store/v1/mailboxes.pb.h"
 #include "posthorn/store/v1/objects.pb.h"
 #include "posthorn/store/v1/sync.pb.h"
-#include "lib/rpc/method.h"
 
 namespace posthorn::rpc::store {
 
 namespace v1 = ::posthorn::store::v1;
 
-inline constexpr Method<v1::PutRequest, v1::PutReply> kBlobsPut{
-    "/posthorn.store.v1.Blobs/Put"};
+inline constexpr Method<v1::PutRequest, v1::PutReply> kBlobsPut{"/posthorn.store.v1.Blobs/Put"};
 inline constexpr Method<v1::ReadBlobRequest, v1::ReadBlobReply> kBlobsRead{
     "/posthorn.store.v1.Blobs/Read"};
 inline constexpr Method<v1::RegisterJournalRequest, v1::RegisterJournalReply> kJournalsRegister{
     "/posthorn.store.v1.Journals/Register"};
 inline constexpr Method<v1::JournalAnswer, v1::JournalQuestion> kJournalsAttend{
     "/posthorn.store.v1.Journals/Attend"};
+inline constexpr Method<v1::ListJournalsRequest, v1::ListJournalsReply> kJournalsList{
+    "/posthorn.store.v1.Journals/List"};
+inline constexpr Method<v1::UnregisterJournalRequest, v1::UnregisterJournalReply>
+    kJournalsUnregister{"/posthorn.store.v1.Journals/Unregister"};
 inline constexpr Method<v1::ResolveRequest, v1::ResolveReply> kDirectoryResolve{
     "/posthorn.store.v1.Directory/Resolve"};
 inline constexpr Method<v1::AuthenticateRequest, v1::AuthenticateReply> kDirectoryAuthenticate{
@@ -65,8 +68,8 @@ inline constexpr Method<v1::CommitRequest, v1::CommitReply> kObjectsCommit{
     "/posthorn.store.v1.Objects/Commit"};
 inline constexpr Method<v1::HistoryRequest, v1::HistoryReply> kObjectsHistory{
     "/posthorn.store.v1.Objects/History"};
-inline constexpr Method<v1::CheckAdministratorRequest, v1::CheckAdministratorReply> kObjectsCheckAdministrator{
-    "/posthorn.store.v1.Objects/CheckAdministrator"};
+inline constexpr Method<v1::CheckAdministratorRequest, v1::CheckAdministratorReply>
+    kObjectsCheckAdministrator{"/posthorn.store.v1.Objects/CheckAdministrator"};
 inline constexpr Method<v1::RecordEventsRequest, v1::RecordEventsReply> kTraceRecord{
     "/posthorn.store.v1.Trace/Record"};
 inline constexpr Method<v1::SearchEventsRequest, v1::SearchEventsReply> kTraceSearch{
