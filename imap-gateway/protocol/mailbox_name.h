@@ -13,7 +13,7 @@ namespace posthorn::imap_gateway {
 inline constexpr char kDelimiter = '/';
 // Bytes of a whole name in UTF-8, and levels.
 inline constexpr size_t kMaxNameBytes = 1000;
-inline constexpr size_t kMaxNameLevels = 20;
+inline constexpr size_t kMaxNameLevels = 32;
 
 bool IsUtf8(std::string_view text);
 // [RFC3501 5.1.3]; nothing when `text` is not valid modified UTF-7. Raw UTF-8 is let through, as
