@@ -113,6 +113,26 @@ TEST(Segment, DamageInTheMiddleIsReportedSkippedAndKept) {
   }
 }
 
+TEST(Segment, WhatThePowerCutShortIsNotTakenAlongIntoARewrittenOne) {
+  const Folder folder;
+  const LocalBlobOptions options{.directory = folder.blobs(), .rewrite_share = 0.1};
+  auto store = OpenStore(options);
+  const BlobRef kept = AppendNow(*store, "kept").value();
+  const BlobRef dead = AppendNow(*store, std::string(500, 'd')).value();
+  const BlobRef cut = AppendNow(*store, std::string(50, 'c')).value();
+  store.reset();
+  Flip(folder.segment(1), OffsetOf(cut.key) + kHeaderBytes);  // its commit mark is there
+  store = OpenStore(options);
+  EXPECT_EQ(store->Destroy({dead.key}).value(), std::vector<uint64_t>{dead.key});
+  for (int start = 0; start < 2; ++start) {
+    EXPECT_EQ(store->Read(kept, 0, 0).value(), "kept");
+    EXPECT_TRUE(store->ForEach([](const BlobRecord&) { return true; }, nullptr).ok());
+    EXPECT_TRUE(store->Damage().empty());
+    store.reset();
+    store = OpenStore(options);
+  }
+}
+
 TEST(Segment, MessageThatContainsAForgedRecordIsNotTakenForOne) {
   const Folder folder;
   auto store = OpenStore({.directory = folder.blobs()});

@@ -37,6 +37,14 @@ absl::Status CopyRecord(Segment& old, const Found& found, Segment& fresh, uint64
                    RecordSize(found.header) - kHeaderBytes);
 }
 
+// Of a commit that the power cut short: nobody was answered. In the new file nothing would tell it
+// from damage.
+bool NeverWhole(Segment& segment, const Found& found) {
+  return segment.doubtful() != 0 && found.offset >= segment.doubtful() &&
+         CheckRecord(segment.file(), found.offset, found.header).code() ==
+             absl::StatusCode::kDataLoss;
+}
+
 // The map's record and the commit mark: from here on the file is whole.
 absl::Status Finish(Segment& fresh, const std::string& map, uint64_t end) {
   RecordHeader header;
@@ -86,7 +94,7 @@ absl::StatusOr<std::shared_ptr<Segment>> Rewrite(SegmentSet& segments, Segment& 
   absl::Status failure;
   RETURN_IF_ERROR(old.Walk([&](const Found& found) {
     if (found.damaged || found.header.kind != RecordKind::kMessage) return true;
-    if (dead.contains(KeyOf(old, found))) return true;
+    if (dead.contains(KeyOf(old, found)) || NeverWhole(old, found)) return true;
     failure = CopyRecord(old, found, *fresh, end);
     PutFixed64(map, found.original_offset);
     PutFixed64(map, end);

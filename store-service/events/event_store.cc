@@ -156,7 +156,7 @@ void FileEventStore::Run() {
 void FileEventStore::SyncNow() {
   if (!std::exchange(unsynced_, false) || file_ == nullptr) return;
   // Events may be lost; what is wrong with the disk, others find out and say.
-  if (!file_->Sync("events").ok()) file_.reset();
+  if (!file_->Sync("events.block").ok()) file_.reset();
 }
 
 absl::Status FileEventStore::OpenDay(int64_t now_ms) {
@@ -170,6 +170,8 @@ absl::Status FileEventStore::OpenDay(int64_t now_ms) {
   // A torn end would stand in the way of nothing, but cost every search a look at it.
   RETURN_IF_ERROR(ListBlocks(*opened, end_).status());
   RETURN_IF_ERROR(opened->Truncate(end_));
+  // On the writer's thread, and once a day: without it a power loss could cost all of the day.
+  RETURN_IF_ERROR(options_.system->SyncDirectory(options_.directory, "events.day"));
   file_ = std::move(opened);
   file_name_ = std::move(name);
   return absl::OkStatus();

@@ -69,7 +69,8 @@ class EventStore {
   virtual EventStats Stats() = 0;
 };
 
-// Blocks while the directory is read; makes it when it is missing.
+// Blocks while the directory is read; makes it when it is missing: its name is durable once the
+// caller has synced the directory above.
 absl::StatusOr<std::unique_ptr<EventStore>> OpenEventStore(EventStoreOptions options);
 
 }  // namespace posthorn::store_service

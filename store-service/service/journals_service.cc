@@ -191,6 +191,12 @@ net::Task<JournalsService::Answer> JournalsService::Held(std::vector<uint64_t> k
   co_return held;
 }
 
+std::map<std::string, bool> JournalsService::All() const {
+  std::map<std::string, bool> all;
+  for (const auto& [id, journal] : journals_) all[id] = journal.attendant != nullptr;
+  return all;
+}
+
 std::vector<std::string> JournalsService::Silent() const {
   std::vector<std::string> silent;
   for (const auto& [id, journal] : journals_) {

@@ -29,6 +29,8 @@ class JournalsService final : public JournalRegistry {
 
   net::Task<absl::StatusOr<std::vector<uint64_t>>> Held(std::vector<uint64_t> keys) override;
   std::vector<std::string> Silent() const override;
+  // All that were registered, by their ids; whether each is connected.
+  std::map<std::string, bool> All() const;
 
  private:
   using Answer = absl::StatusOr<std::vector<uint64_t>>;

@@ -11,6 +11,7 @@
 #include "posthorn/config/v1/kinds.pb.h"
 #include "store-service/blob/blob_store.h"
 #include "store-service/database/database.h"
+#include "store-service/events/event_store.h"
 #include "store-service/service/store_check.h"
 
 namespace posthorn::proof {
@@ -21,6 +22,8 @@ using store_service::AccountImage;
 using store_service::MailboxRow;
 using store_service::MessageColumns;
 using store_service::ReadSnapshot;
+
+constexpr char kLast[] = "last@last.test";
 
 std::string Name(const Place& place) { return base::StrCat(place.first, " uid ", place.second); }
 std::string Name(const Message& message) {
@@ -172,15 +175,25 @@ absl::Status CheckStore(Machine& machine) {
   return absl::OkStatus();
 }
 
+absl::Status CheckTrace(Machine& machine, const Expected& expected) {
+  ASSIGN_OR_RETURN(const store_service::EventResult found,
+                   machine.events().Search({.limit = 1'000'000}));
+  std::set<std::string> missing = expected.traced;
+  for (const common::v1::Event& event : found.events) missing.erase(event.message_id());
+  if (!missing.empty())
+    return Wrong(base::StrCat("trace: ", missing.size(), " of ", expected.traced.size(), " lost"));
+  return absl::OkStatus();
+}
+
 // A last message, a last flag, a last account: the machine has not only kept, it goes on.
 net::Task<absl::Status> GoesOn(Machine& machine) {
   CO_RETURN_IF_ERROR(
       co_await machine.Commit("Domain", "last.test", config::v1::Domain().SerializeAsString()));
-  CO_RETURN_IF_ERROR(co_await machine.Commit("Account", "last@last.test",
-                                             config::v1::Account().SerializeAsString()));
-  const base::AccountId account = machine.AccountOf("last@last.test");
+  CO_RETURN_IF_ERROR(
+      co_await machine.Commit("Account", kLast, config::v1::Account().SerializeAsString()));
+  const base::AccountId account = machine.AccountOf(kLast);
   constexpr uint64_t kNumber = 1'000'000;
-  CO_RETURN_IF_ERROR(co_await Send(machine, "last@last.test", kNumber));
+  CO_RETURN_IF_ERROR(co_await Send(machine, kLast, kNumber));
   CO_RETURN_IF_ERROR(co_await machine.Drain());
   Expected last;
   last.accounts[account].arrives.insert(kNumber);
@@ -194,10 +207,18 @@ net::Task<absl::Status> Check(Machine& machine, const Expected& expected) {
   CO_RETURN_IF_ERROR(co_await machine.Drain());
   if (!expected.journal.empty() && machine.journal_id() != expected.journal)
     co_return Wrong("the journal has another id: the collector waits for the old one for ever");
+  if (!expected.journal.empty() && !machine.journals_found().contains(expected.journal))
+    co_return Wrong("the collector has forgotten the journal");
   CO_RETURN_IF_ERROR(CheckMailboxes(machine, expected));
   CO_RETURN_IF_ERROR(co_await CheckQueue(machine, expected));
   CO_RETURN_IF_ERROR(CheckStore(machine));
-  co_return co_await GoesOn(machine);
+  CO_RETURN_IF_ERROR(CheckTrace(machine, expected));
+  CO_RETURN_IF_ERROR(co_await GoesOn(machine));
+  CO_RETURN_IF_ERROR(co_await CollectAll(machine));
+  Expected still = expected;
+  still.accounts.erase(machine.AccountOf(kLast));  // if all others were lost, it has one's number
+  CO_RETURN_IF_ERROR(CheckMailboxes(machine, still));
+  co_return CheckStore(machine);
 }
 
 }  // namespace
@@ -222,6 +243,15 @@ net::Task<absl::Status> Send(Machine& machine, std::string address, uint64_t num
   entry.set_received_ms(base::WallMillis());
   entry.add_recipients()->set_address(std::move(address));
   co_return co_await machine.Accept(std::move(entry));
+}
+
+net::Task<absl::Status> CollectAll(Machine& machine) {
+  constexpr int64_t kHourMs = 3'600'000;
+  const int64_t start = base::WallMillis() + 1000 * 24 * kHourMs;
+  for (const int64_t later : {0, 25, 27}) {
+    CO_RETURN_IF_ERROR(co_await machine.CollectGarbage(start + later * kHourMs));
+  }
+  co_return absl::OkStatus();
 }
 
 std::string WrongWith(Machine& machine, const Expected& expected) {

@@ -17,6 +17,10 @@ absl::StatusOr<std::map<base::AccountId, Mailboxes>> ReadMailboxes(
 // Message `number` for one address, as smtp-gateway sends it; returns when it was accepted.
 net::Task<absl::Status> Send(Machine& machine, std::string address, uint64_t number);
 
+// Whatever nobody refers to now is gone afterwards, where a segment has enough of it. Nothing may
+// be on its way.
+net::Task<absl::Status> CollectAll(Machine& machine);
+
 // Lets the queue come to rest, then looks at everything: mailboxes, bytes, counters, the queue, the
 // directory. Empty when all that was promised is there, once, and nothing else; else the first
 // thing that is wrong, in words. At last the machine must still do its work.

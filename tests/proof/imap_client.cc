@@ -118,8 +118,7 @@ absl::Status Workload::ImapClient::Look(Machine& machine) {
 net::Task<absl::Status> Workload::ImapClient::Append(Machine& machine) {
   auto effect = std::make_shared<Effect>();
   const Message message{all_.NextNumber(), RandomFlags()};
-  CO_ASSIGN_OR_RETURN(const common::v1::BlobId blob, co_await machine.Put(BodyOf(message.number)));
-  all_.numbers_[blob.key()] = message.number;
+  CO_ASSIGN_OR_RETURN(const common::v1::BlobId blob, co_await all_.Put(machine, message.number));
   v1::AppendRequest request;
   request.set_mailbox("Work");
   v1::AppendMessage* added = request.add_messages();
@@ -127,6 +126,7 @@ net::Task<absl::Status> Workload::ImapClient::Append(Machine& machine) {
   SetFlags(message.flags, *added);
   CO_ASSIGN_OR_RETURN(const v1::AppendReply reply,
                       co_await Ask(machine, methods::kMailboxesAppend, request, effect));
+  all_.young_.erase(message.number);
   effect->set.push_back({{"Work", reply.uids(0)}, message});
   Reached(*effect, reply.reached());
   Answered(effect);

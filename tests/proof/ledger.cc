@@ -87,6 +87,9 @@ void Add(const Fact& fact, Expected& expected) {
     case Fact::Kind::kAccount:
       expected.addresses.insert(fact.name);
       return;
+    case Fact::Kind::kTraced:
+      expected.traced.insert(fact.name);
+      return;
     case Fact::Kind::kJournal:
       expected.journal = fact.name;
       return;

@@ -44,6 +44,7 @@ struct Fact {
     kAccount,   // `name` was added to the directory
     kLooked,    // after a restart a client saw all of an account: so it is from now on
     kJournal,   // the store's collector was told of the journal `name`
+    kTraced,    // the event of message `name` was recorded in a life that ended in order
   };
   Kind kind = Kind::kOffered;
   uint64_t number = 0;
@@ -91,6 +92,7 @@ struct Expected {
   std::set<uint64_t> may_remote;
   std::set<std::string> addresses;
   std::string journal;  // empty: nobody was told of it
+  std::set<std::string> traced;
 };
 void Apply(const Effect& effect, Expected::Account& account);
 // From the marks of a recording's prefix.

@@ -1,6 +1,7 @@
 #include "tests/proof/machine.h"
 
 #include <chrono>
+#include <limits>
 
 #include "delivery-queue/core/mail_queue.h"
 #include "delivery-queue/journal/local_journal.h"
@@ -15,13 +16,16 @@
 #include "lib/testing/temp_dir.h"
 #include "store-service/auth/authenticator.h"
 #include "store-service/blob/local_blob_store.h"
+#include "store-service/collector/collector.h"
 #include "store-service/database/sqlite/sqlite_database.h"
 #include "store-service/directory/resolve.h"
+#include "store-service/events/event_store.h"
 #include "store-service/mailbox/mail_store.h"
 #include "store-service/objects/configuration.h"
 #include "store-service/service/blobs_service.h"
 #include "store-service/service/digest_cache.h"
 #include "store-service/service/directory_service.h"
+#include "store-service/service/journals_service.h"
 
 namespace posthorn::proof {
 namespace {
@@ -31,10 +35,11 @@ using delivery_queue::MailQueue;
 using posthorn::testing::RunTask;
 
 // Small, so that a short run rolls, rewrites and copies back what a long one would.
-constexpr uint64_t kSegmentBytes = 60'000;
+constexpr uint64_t kSegmentBytes = 20'000;
+constexpr double kRewriteShare = 0.05;
 constexpr uint64_t kJournalBytes = 4'000;
 constexpr int kCheckpointFrames = 60;
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kPatience{15};
 
 // Every remote host is away.
 class AwayRemote final : public delivery_queue::RemoteDelivery,
@@ -70,6 +75,7 @@ struct Machine::Parts {
   std::unique_ptr<store::TicketSigner> signer;
   std::unique_ptr<store::Authenticator> authenticator;
   std::unique_ptr<store::BlobStore> blobs;
+  std::unique_ptr<store::EventStore> events;
   std::unique_ptr<store::Database> database;
   std::unique_ptr<net::BlockingPool> files;
   std::unique_ptr<store::DigestCache> digests;
@@ -77,6 +83,8 @@ struct Machine::Parts {
   bool mail_started = false;
   std::unique_ptr<store::DirectoryService> directory_service;
   std::unique_ptr<store::BlobsService> blobs_service;
+  std::unique_ptr<store::JournalsService> journals_service;
+  std::set<std::string> journals_found;
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<rpc::Client> gateway;
   // The queue, as in delivery-queue/main.cc.
@@ -116,6 +124,7 @@ absl::Status Machine::Parts::OpenStore() {
                    store::OpenLocalBlobStore({.directory = data + "/blobs",
                                               .system = &system,
                                               .roll_bytes = kSegmentBytes,
+                                              .rewrite_share = kRewriteShare,
                                               .deliver =
                                                   [this](std::vector<store::Completion> batch) {
                                                     auto shared = std::make_shared<decltype(batch)>(
@@ -126,6 +135,10 @@ absl::Status Machine::Parts::OpenStore() {
                                                     });
                                                   },
                                               .on_damage = [](const store::BlobDamage&) {}}));
+  ASSIGN_OR_RETURN(
+      events,
+      store::OpenEventStore(
+          {.directory = data + "/events", .system = &system, .flush_ms = 5, .sync_ms = 10}));
   ASSIGN_OR_RETURN(database, store::OpenSqliteDatabase({.path = data + "/mail.db",
                                                         .vfs = options.vfs + "-mail",
                                                         .cache_kib = 1024,
@@ -152,7 +165,11 @@ absl::Status Machine::Parts::Serve() {
   directory_service = std::make_unique<store::DirectoryService>(*configuration, *authenticator);
   directory_service->SetUsage(*mail);
   blobs_service = std::make_unique<store::BlobsService>(loop, *blobs, *digests, *files);
+  journals_service = std::make_unique<store::JournalsService>(loop, *configuration);
+  RETURN_IF_ERROR(RunTask(loop, journals_service->Load()));
+  for (const auto& [id, connected] : journals_service->All()) journals_found.insert(id);
   directory_service->Register(*server);
+  journals_service->Register(*server);
   blobs_service->Register(*server);
   mail->Register(*server);
   RETURN_IF_ERROR(server->Start());
@@ -179,7 +196,10 @@ absl::Status Machine::Parts::OpenQueue() {
       std::make_unique<MailQueue>(MailQueue::Parts{loop, *journal, *readers, *directory, *local,
                                                    remote, remote, [](const common::v1::Event&) {}},
                                   limits);
-  return queue->Recover();
+  RETURN_IF_ERROR(queue->Recover());
+  loop.Spawn("attend",
+             delivery_queue::AttendCollector(loop, *queue_client, *queue, journal->id(), "proof"));
+  return absl::OkStatus();
 }
 
 absl::Status Machine::RegisterVfs(file::FileSystem& files, const std::string& vfs) {
@@ -207,6 +227,8 @@ net::Loop& Machine::loop() { return parts_->loop; }
 store_service::Database& Machine::database() { return *parts_->database; }
 store_service::BlobStore& Machine::blobs() { return *parts_->blobs; }
 delivery_queue::MailQueue& Machine::queue() { return *parts_->queue; }
+store_service::EventStore& Machine::events() { return *parts_->events; }
+const std::set<std::string>& Machine::journals_found() { return parts_->journals_found; }
 std::string Machine::journal_id() { return parts_->journal->id(); }
 rpc::Client& Machine::gateway() { return *parts_->gateway; }
 
@@ -252,6 +274,22 @@ net::Task<absl::Status> Machine::Commit(std::string kind, std::string name, std:
 base::AccountId Machine::AccountOf(const std::string& address) {
   const store::Resolution found = store::Resolve(parts_->configuration->model(), address);
   return found.account == nullptr ? 0 : found.account->id;
+}
+
+net::Task<absl::Status> Machine::CollectGarbage(int64_t now_ms) {
+  const auto limit = std::chrono::steady_clock::now() + kPatience;
+  while (!parts_->journals_service->All()[journal_id()]) {
+    if (std::chrono::steady_clock::now() > limit) co_return base::Unavailable("nobody attends");
+    co_await net::Sleep(parts_->loop, std::chrono::milliseconds(1));
+  }
+  store::CollectorOptions options;
+  // The other clocks are real ones: a message finished just now may come back unfinished.
+  options.deliveries_ms = std::numeric_limits<int64_t>::max() / 2;
+  options.now_ms = [now_ms] { return now_ms; };
+  store::Collector collector(parts_->mail->lanes(), *parts_->blobs, *parts_->journals_service,
+                             options);
+  const auto result = co_await collector.RunOnce(parts_->mail->OldestUnfinishedMs());
+  co_return result.status();
 }
 
 net::Task<absl::Status> Machine::Drain() {

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -21,6 +22,7 @@ namespace posthorn::store_service {
 class BlobStore;
 class Configuration;
 class Database;
+class EventStore;
 }  // namespace posthorn::store_service
 namespace posthorn::delivery_queue {
 class MailQueue;
@@ -55,13 +57,19 @@ class Machine {
   net::Task<absl::Status> Commit(std::string kind, std::string name, std::string data);
   // 0: no such account.
   base::AccountId AccountOf(const std::string& address);
+  // The next time the store's collector runs, all that it waits for has passed: rows without a
+  // reader, suspects, condemned bytes. kUnavailable: the journal does not attend.
+  net::Task<absl::Status> CollectGarbage(int64_t now_ms);
   // Until only entries are left that wait for another attempt at a remote host.
   net::Task<absl::Status> Drain();
 
   store_service::Database& database();
   store_service::BlobStore& blobs();
   delivery_queue::MailQueue& queue();
+  store_service::EventStore& events();
   std::string journal_id();
+  // Those the store knew when it started.
+  const std::set<std::string>& journals_found();
 
  private:
   struct Parts;

@@ -94,7 +94,6 @@ const std::map<std::string, std::string>& Redundant() {
       {"directory.journal", "used only while the database is made, before anything is answered"},
       {"mail.journal", "as directory.journal"},
       {"journal.id.dir", "journal.directory follows, in the same directory"},
-      {"store.found.dir", "for a kill between a rewritten segment's table and table.dir"},
       {"journal.removed", "for file systems that lose names out of order; replays keep the order"},
   };
   return *kAll;

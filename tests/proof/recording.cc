@@ -68,6 +68,7 @@ absl::Status LifeAfterKill(Machine& machine, const std::vector<Fact>& facts, Led
   RETURN_IF_ERROR(LookAtAll(machine, facts, ledger));
   RETURN_IF_ERROR(AcceptOneMore(machine, ledger));
   RETURN_IF_ERROR(testing::RunTask(machine.loop(), machine.Drain()));
+  RETURN_IF_ERROR(testing::RunTask(machine.loop(), CollectAll(machine)));
   return LookAtAll(machine, facts, ledger);
 }
 
@@ -84,9 +85,11 @@ absl::StatusOr<Recording> Record(uint64_t seed) {
   Ledger ledger(recorder);
   Workload workload(ledger, {.seed = seed});
   for (int life = 0; life < 2; ++life) {
-    ASSIGN_OR_RETURN(const auto machine, Machine::Start({folder.path, &recorder, "recorded"}));
+    ASSIGN_OR_RETURN(auto machine, Machine::Start({folder.path, &recorder, "recorded"}));
     if (life == 0) RETURN_IF_ERROR(workload.Prepare(*machine));
     RETURN_IF_ERROR(workload.Phase(*machine));
+    machine.reset();
+    workload.Ended();
   }
   return Recording{recorder.Log(), ledger.facts()};
 }

@@ -1,10 +1,13 @@
 #include "tests/proof/workload.h"
 
+#include <algorithm>
+
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/testing/run_task.h"
 #include "posthorn/config/v1/kinds.pb.h"
+#include "store-service/events/event_store.h"
 #include "tests/proof/imap_client.h"
 
 namespace posthorn::proof {
@@ -29,6 +32,8 @@ absl::Status Workload::Prepare(Machine& machine) {
 net::Task<absl::Status> Workload::Prepared(Machine& machine) {
   CO_RETURN_IF_ERROR(
       co_await machine.Commit("Domain", kDomain, config::Domain().SerializeAsString()));
+  // The first round waits until the journal attends.
+  CO_RETURN_IF_ERROR(co_await machine.CollectGarbage(base::WallMillis()));
   ledger_.Say({.kind = Fact::Kind::kJournal, .name = machine.journal_id()});
   config::Alias everybody;
   for (int i = 0; i < options_.accounts; ++i) {
@@ -46,12 +51,13 @@ net::Task<absl::Status> Workload::Prepared(Machine& machine) {
 absl::Status Workload::Phase(Machine& machine) {
   ++phase_;
   net::Loop& loop = machine.loop();
-  running_ = options_.senders + static_cast<int>(clients_.size()) + 1;
+  running_ = options_.senders + static_cast<int>(clients_.size()) + 2;
   for (int i = 0; i < options_.senders; ++i) loop.Spawn("send", Count(Send(machine, i)));
   for (auto& client : clients_) {
     loop.Spawn("client", Count(client->Run(machine, options_.commands)));
   }
   loop.Spawn("operator", Count(Operate(machine)));
+  loop.Spawn("collector", Count(Collect(machine)));
   return testing::RunTask(loop, Finished(machine));
 }
 
@@ -99,15 +105,64 @@ net::Task<absl::Status> Workload::SendOne(Machine& machine, std::mt19937_64& ran
     entry.mutable_recipients()->rbegin()->set_remote(true);
   }
   ledger_.Say(fact);
-  CO_ASSIGN_OR_RETURN(*entry.mutable_blob(), co_await machine.Put(BodyOf(fact.number)));
-  numbers_[entry.blob().key()] = fact.number;
+  CO_ASSIGN_OR_RETURN(*entry.mutable_blob(), co_await Put(machine, fact.number));
   entry.set_message_id(std::string(base::MessageId::New().bytes()));
   entry.set_prefix(PrefixOf(fact.number));
   entry.set_sender("sender@far.test");
   entry.set_received_ms(base::WallMillis());
+  const std::string message_id = entry.message_id();
   CO_RETURN_IF_ERROR(co_await machine.Accept(std::move(entry)));
   fact.kind = Fact::Kind::kAccepted;
   ledger_.Say(fact);
+  young_.erase(fact.number);
+  Trace(machine, message_id);
+  if (fact.number % 3 == 0) co_return co_await Abandon(machine);
+  co_return absl::OkStatus();
+}
+
+net::Task<absl::StatusOr<common::v1::BlobId>> Workload::Put(Machine& machine, uint64_t number) {
+  young_.insert(number);
+  CO_ASSIGN_OR_RETURN(common::v1::BlobId blob, co_await machine.Put(BodyOf(number)));
+  numbers_[blob.key()] = number;
+  co_return blob;
+}
+
+// A client that went away before the end: nothing ever refers to these bytes.
+net::Task<absl::Status> Workload::Abandon(Machine& machine) {
+  const uint64_t number = NextNumber();
+  CO_RETURN_IF_ERROR((co_await Put(machine, number)).status());
+  young_.erase(number);
+  co_return absl::OkStatus();
+}
+
+void Workload::Trace(Machine& machine, const std::string& message_id) {
+  common::v1::Event event;
+  event.set_time_ms(static_cast<uint64_t>(base::WallMillis()));
+  event.set_message_id(message_id);
+  event.set_step(common::v1::Event::ACCEPTED);
+  machine.events().Record({event});
+  traced_.push_back(message_id);
+}
+
+void Workload::Ended() {
+  for (const std::string& id : traced_) ledger_.Say({.kind = Fact::Kind::kTraced, .name = id});
+  traced_.clear();
+}
+
+// Rounds of the store's collector beside everything else, far enough from each other that each does
+// what the one before prepared.
+net::Task<absl::Status> Workload::Collect(Machine& machine) {
+  constexpr int64_t kHourMs = 3'600'000;
+  const int64_t start = base::WallMillis() + phase_ * 30 * 24 * kHourMs;
+  for (const int64_t later : {0, 25, 27}) {
+    CO_RETURN_IF_ERROR(co_await machine.CollectGarbage(start + later * kHourMs));
+    // What was on its way during a round has arrived long before the next one.
+    const std::set<uint64_t> young = young_;
+    const auto still = [&] {
+      return std::ranges::any_of(young, [&](uint64_t number) { return young_.contains(number); });
+    };
+    while (still()) co_await net::Sleep(machine.loop(), std::chrono::milliseconds(1));
+  }
   co_return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ class Workload {
   absl::Status Prepare(Machine& machine);
   // All clients side by side, until they are done and the queue is at rest.
   absl::Status Phase(Machine& machine);
+  // The machine has ended in order.
+  void Ended();
 
  private:
   class ImapClient;
@@ -40,6 +43,10 @@ class Workload {
   net::Task<absl::Status> Send(Machine& machine, int sender);
   net::Task<absl::Status> SendOne(Machine& machine, std::mt19937_64& random);
   net::Task<absl::Status> Operate(Machine& machine);
+  net::Task<absl::Status> Collect(Machine& machine);
+  net::Task<absl::StatusOr<common::v1::BlobId>> Put(Machine& machine, uint64_t number);
+  net::Task<absl::Status> Abandon(Machine& machine);
+  void Trace(Machine& machine, const std::string& message_id);
   net::Task<void> Count(net::Task<absl::Status> client);
   uint64_t NextNumber() { return ++last_number_; }
 
@@ -48,6 +55,8 @@ class Workload {
   std::vector<base::AccountId> accounts_;
   std::vector<std::unique_ptr<ImapClient>> clients_;
   std::map<uint64_t, uint64_t> numbers_;  // by blob key
+  std::set<uint64_t> young_;              // put, and nothing refers to them yet
+  std::vector<std::string> traced_;       // in this life, by message id
   uint64_t last_number_ = 0;
   int phase_ = 0;
   int running_ = 0;
