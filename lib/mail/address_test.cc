@@ -91,6 +91,8 @@ TEST(NormalForm, FoldsCaseAndComposes) {
   EXPECT_EQ(NormalDomain(""), std::nullopt);
   EXPECT_EQ(NormalDomain("a.."), std::nullopt);
   EXPECT_EQ(NormalDomain("\xFF.example"), std::nullopt);
+  EXPECT_EQ(NormalDomain("\xCD\x8F"), std::nullopt);  // a letter that is ignored
+  EXPECT_EQ(NormalDomain("b\xC3\xBC.example\xE3\x80\x82"), "xn--b-eha.example");
   EXPECT_EQ(NormalAddress("\"Joe\"@Example.ORG"), "joe@example.org");
   EXPECT_EQ(NormalAddress("joe"), std::nullopt);
 }

@@ -57,9 +57,10 @@ std::optional<std::string> NormalDomain(std::string_view domain) {
   char* ascii = nullptr;
   if (idn2_to_ascii_8z(text.c_str(), &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
     return {};
-  std::string out = base::Lower(ascii);
+  const std::string out = ascii;
   idn2_free(ascii);
-  return out;
+  // What was ignored or mapped may have left nothing, or dots.
+  return NormalDomain(out);
 }
 
 std::optional<std::string> NormalAddress(std::string_view address) {
