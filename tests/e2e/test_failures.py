@@ -62,7 +62,7 @@ class Failures(SuiteCase):
 
     def arrived(self, number, count=1):
         """Waits for the message; it must be there exactly `count` times."""
-        client = imap_login(self, self.suite)
+        client = wait_for(self.login_unless_unavailable, "IMAP logins work", BACK)
         keys = ("HEADER", "Message-ID", f"m{number}@far.test")
         wait_uids(client, count, "INBOX", *keys)
         wait_for(lambda: self.suite.metric("delivery-queue", "posthorn_queue_entries") == 0, "the queue is empty", BACK)
