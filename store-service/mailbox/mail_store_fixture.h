@@ -102,7 +102,7 @@ class MemoryBlobs final : public BlobStore, public DigestSource {
   std::set<uint64_t> destroyed_;
 };
 
-// Every account up to 1,000 exists; a ticket is the account's number.
+// Every account up to 1,000 exists; a ticket is the account's number, unless there is a signer.
 class TestAccounts final : public Accounts, public TicketVerifier {
  public:
   AccountFacts Facts(AccountId account) const override {
@@ -112,6 +112,7 @@ class TestAccounts final : public Accounts, public TicketVerifier {
     return facts;
   }
   absl::StatusOr<TicketFacts> Verify(std::string_view ticket) const override {
+    if (signer != nullptr) return signer->Verify(ticket);
     const auto account = base::ParseInt<uint64_t>(ticket);
     if (!account) return absl::UnauthenticatedError("no ticket");
     if (*account == 666) return base::Denied("disabled");
@@ -120,6 +121,7 @@ class TestAccounts final : public Accounts, public TicketVerifier {
     return facts;
   }
   uint64_t quota = 0;
+  const TicketVerifier* signer = nullptr;
 };
 
 class MailStoreFixture : public ::testing::Test {
@@ -135,7 +137,7 @@ class MailStoreFixture : public ::testing::Test {
         MailStore::Parts{loop_, *database_, blobs_, blobs_, accounts_, accounts_},
         MailStore::Options{});
     rpc::Server::Options options;
-    for (const char* role : {"imap-gateway", "delivery-queue"}) {
+    for (const char* role : {"imap-gateway", "delivery-queue", "pop3-gateway"}) {
       options.addresses.push_back({base::StrCat("unix:", dir_.path(), "/", role), role});
     }
     server_ = rpc::Server::Create(loop_, options);
