@@ -146,10 +146,10 @@ net::Task<absl::Status> AdminService::Finish(rpc::ServerCall& call, std::shared_
     CO_RETURN_IF_ERROR(co_await call.Write(line));
   }
   const uint64_t repaired = repair ? co_await Repair(call, findings.miscounted) : 0;
-  v1::CheckReply last =
-      Line(base::StrCat(findings.messages, " messages in mailboxes, ", findings.blobs, " stored, ",
-                        findings.unreferenced, " without a mailbox, ", findings.problems,
-                        " problems, ", repaired, " accounts recounted"));
+  v1::CheckReply last = Line(base::StrCat(
+      findings.messages, " messages in mailboxes, ", findings.blobs, " stored, ",
+      findings.unreferenced, " without a mailbox, ", findings.problems, " problems, ",
+      findings.unreadable, " messages that cannot be read, ", repaired, " accounts recounted"));
   last.set_last(true);
   last.set_messages(findings.messages);
   last.set_blobs(findings.blobs);

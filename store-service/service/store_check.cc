@@ -4,6 +4,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/mime/digest.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 constexpr uint64_t kMostProblemLines = 1000;
 constexpr uint64_t kProgressEvery = 100000;
 constexpr uint32_t kAccountsAtOnce = 1000;
+constexpr size_t kMostSubject = 200;  // bytes
 
 std::string Place(uint64_t key) {
   return base::StrCat("segment ", SegmentOf(key), " offset ", OffsetOf(key));
@@ -29,6 +31,27 @@ std::string Difference(const MailboxRow& row, const MailboxTotals& totals) {
   return text;
 }
 
+// Between characters.
+std::string_view Cut(std::string_view text) {
+  size_t end = std::min(text.size(), kMostSubject);
+  while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+// What the digest still knows of a message, fit for a terminal; "" when it knows nothing.
+absl::StatusOr<std::string> SubjectOf(ReadSnapshot& snapshot, const MailboxRow& mailbox, Uid uid) {
+  std::string subject;
+  RETURN_IF_ERROR(snapshot.ReadDigests(
+      mailbox.account, mailbox.mailbox, {uid, uid}, [&subject](const DigestEntry& entry) {
+        const std::optional<mime::DigestView> digest = mime::DigestView::Open(entry.digest);
+        if (digest) subject = Cut(digest->subject());
+        return false;
+      }));
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
+  std::replace_if(subject.begin(), subject.end(), control, '?');
+  return subject;
+}
+
 }  // namespace
 
 void StoreCheck::Problem(std::string line) {
@@ -40,7 +63,8 @@ absl::Status StoreCheck::Run() {
   ASSIGN_OR_RETURN(const std::unique_ptr<ReadSnapshot> snapshot, database_.OpenSnapshot());
   RETURN_IF_ERROR(CheckAccounts(*snapshot));
   RETURN_IF_ERROR(ReadBlobs());
-  return CheckReferences(*snapshot);
+  RETURN_IF_ERROR(CheckReferences(*snapshot));
+  return bad_.empty() ? absl::OkStatus() : NameUnreadable(*snapshot);
 }
 
 absl::Status StoreCheck::ReadBlobs() {
@@ -48,6 +72,7 @@ absl::Status StoreCheck::ReadBlobs() {
   const auto visit = [this](const BlobRecord& record) {
     keys_.push_back(record.ref.key);
     if (!record.status.ok()) {
+      bad_.push_back(record.ref.key);
       Problem(base::StrCat(Place(record.ref.key), ": ", base::Message(record.status)));
     }
     if (++findings_.blobs % kProgressEvery == 0) {
@@ -117,10 +142,46 @@ absl::Status StoreCheck::CheckReferences(ReadSnapshot& snapshot) {
       referenced[static_cast<size_t>(at - keys_.begin())] = true;
     } else if (key != last_missing) {
       last_missing = key;
+      bad_.push_back(key);
       Problem(base::StrCat(Place(key), ": a message refers to it and it is not there"));
     }
   }));
   for (const bool used : referenced) findings_.unreferenced += !used;
+  return absl::OkStatus();
+}
+
+// Which messages, and whose, the damaged and missing bytes are.
+absl::Status StoreCheck::NameUnreadable(ReadSnapshot& snapshot) {
+  say_(CheckSay::kProgress, "naming the messages that cannot be read");
+  std::sort(bad_.begin(), bad_.end());
+  for (base::AccountId after = 0; !stop_;) {
+    ASSIGN_OR_RETURN(const std::vector<AccountRow> rows, snapshot.Accounts(after, kAccountsAtOnce));
+    if (rows.empty()) return absl::OkStatus();
+    for (const AccountRow& row : rows) {
+      ASSIGN_OR_RETURN(const AccountImage image, snapshot.LoadAccount(row.account));
+      for (const MailboxRow& mailbox : image.mailboxes) {
+        RETURN_IF_ERROR(NameUnreadable(snapshot, mailbox));
+      }
+    }
+    after = rows.back().account;
+  }
+  return base::Aborted("stopped");
+}
+
+absl::Status StoreCheck::NameUnreadable(ReadSnapshot& snapshot, const MailboxRow& mailbox) {
+  std::vector<MessageColumns> found;
+  RETURN_IF_ERROR(snapshot.ReadColumns(
+      mailbox.account, mailbox.mailbox, 0, [this, &found](const MessageColumns& row) {
+        if (std::binary_search(bad_.begin(), bad_.end(), row.blob_key)) found.push_back(row);
+      }));
+  for (const MessageColumns& row : found) {
+    if (++findings_.unreadable > kMostProblemLines) continue;
+    ASSIGN_OR_RETURN(const std::string subject, SubjectOf(snapshot, mailbox, row.uid));
+    // Its bytes were counted as a problem already.
+    say_(CheckSay::kProblem, base::StrCat("account ", mailbox.account, " mailbox ", mailbox.name,
+                                          " uid ", row.uid, ", ", row.size, " bytes, \"", subject,
+                                          "\": cannot be read (", Place(row.blob_key), ")"));
+  }
   return absl::OkStatus();
 }
 

@@ -21,6 +21,7 @@ struct CheckFindings {
   uint64_t blobs = 0;
   uint64_t unreferenced = 0;  // blobs without a row: young ones are usual
   uint64_t problems = 0;
+  uint64_t unreadable = 0;  // messages whose bytes are missing or damaged
   // Accounts whose counters differ from their messages; a recount mends them.
   std::vector<base::AccountId> miscounted;
 };
@@ -42,6 +43,8 @@ class StoreCheck {
   absl::Status CheckAccounts(ReadSnapshot& snapshot);
   absl::Status CheckAccount(ReadSnapshot& snapshot, const AccountRow& row);
   absl::Status CheckReferences(ReadSnapshot& snapshot);
+  absl::Status NameUnreadable(ReadSnapshot& snapshot);
+  absl::Status NameUnreadable(ReadSnapshot& snapshot, const MailboxRow& mailbox);
   void Problem(std::string line);
 
   Database& database_;
@@ -50,6 +53,7 @@ class StoreCheck {
   const std::atomic<bool>& stop_;
   CheckFindings findings_;
   std::vector<uint64_t> keys_;  // of all blobs, sorted
+  std::vector<uint64_t> bad_;   // damaged or missing ones, sorted before messages are named
 };
 
 }  // namespace posthorn::store_service

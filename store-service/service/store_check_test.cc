@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/mime/digest.h"
 #include "lib/sqlite/connection.h"
 #include "store-service/mailbox/mail_store_fixture.h"
 #include "store-service/service/recount.h"
@@ -10,10 +11,12 @@
 namespace posthorn::store_service {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class StoreCheckTest : public MailStoreFixture {
  protected:
@@ -91,6 +94,40 @@ TEST_F(StoreCheckTest, RowsWithoutBytesAreFound) {
   blobs_.Forget(key);
   EXPECT_EQ(Check().problems, 1U);
   EXPECT_THAT(problems_, Contains(HasSubstr("a message refers to it and it is not there")));
+}
+
+TEST_F(StoreCheckTest, MessagesWithoutBytesAreNamed) {
+  const uint64_t key = Deliver(1, "one");
+  v1::Delivery copy;
+  copy.set_message_id(std::string(base::MessageId::New().bytes()));
+  copy.set_account(2);
+  copy.set_mailbox("Work");
+  copy.mutable_blob()->set_key(key);
+  copy.mutable_blob()->set_size(3);
+  ASSERT_EQ(DeliverOne(copy).outcome(), v1::DeliveryResult::DELIVERED);
+  Deliver(1, "whole");
+  blobs_.Forget(key);
+  const CheckFindings findings = Check();
+  EXPECT_EQ(findings.problems, 1U);
+  EXPECT_EQ(findings.unreadable, 2U);
+  EXPECT_THAT(problems_, Contains(HasSubstr("account 1 mailbox INBOX uid 1, 3 bytes")));
+  EXPECT_THAT(problems_, Contains(HasSubstr("account 2 mailbox Work uid 1, 3 bytes")));
+  EXPECT_THAT(problems_, Not(Contains(HasSubstr("uid 2"))));
+}
+
+TEST_F(StoreCheckTest, UnreadableMessagesAreNamedByTheSubjectThatTheirDigestKnows) {
+  const uint64_t key = Deliver(1, "one");
+  std::string umlauts;
+  for (int i = 0; i < 200; ++i) umlauts += "\xc3\xbc";
+  const std::string digest =
+      mime::MakeDigest(base::StrCat("Subject: Quarter\x1b[2J report!", umlauts, "\r\n\r\n"));
+  Damage(
+      base::StrCat("UPDATE body SET digest=x'", base::Hex(digest), "' WHERE blob_key=", key, ";"));
+  blobs_.Forget(key);
+  Check();
+  EXPECT_THAT(problems_,
+              Contains(AllOf(HasSubstr("uid 1"), HasSubstr("\"Quarter"), HasSubstr("[2J report!"),
+                             HasSubstr("\xc3\xbc\":"), Not(HasSubstr("\x1b")))));
 }
 
 }  // namespace
