@@ -124,7 +124,7 @@ void Loop::Impl::RunTurnEnd() {
 }
 
 bool Loop::Impl::RunReady() {
-  for (int i = 0; i < kHandlersInATurn; ++i) {
+  for (int i = 0; i < kHandlersInATurn && !stopping; ++i) {
     const bool any = RunPosted();
     if (context.poll_one() == 0 && !any) return true;
   }
@@ -190,12 +190,11 @@ void Loop::Run() {
   }
   impl_->running = false;
   impl_->stopping = false;
-  impl_->context.restart();
 }
 
 void Loop::Stop() {
+  // Not asio's stop(): coming late, it would stop the next Run for ever.
   impl_->stopping = true;
-  impl_->context.stop();
   impl_->Wake();
 }
 
