@@ -43,6 +43,10 @@ using Uid = uint32_t;
 using ModSeq = uint64_t;
 inline uint32_t LaneOf(AccountId account) { return static_cast<uint32_t>(account % kLanes); }
 
+// The message of the kUnavailable with which a store refuses a call for a lane that it does not
+// own: nothing was done, the owner is to be asked.
+inline constexpr std::string_view kNotOwner = "another store owns this account";
+
 }  // namespace posthorn::base
 
 template <>

@@ -23,6 +23,11 @@ std::string* TextFlag(ParsedFlags& out, std::string_view name) {
   if (name == "--bind") return &out.flags.bind;
   if (name == "--user") return &out.flags.user;
   if (name == "--log") return &out.log_level;
+  if (name == "--name") return &out.flags.name;
+  if (name == "--advertise") return &out.flags.advertise;
+  if (name == "--tls-cert") return &out.flags.tls_cert;
+  if (name == "--tls-key") return &out.flags.tls_key;
+  if (name == "--tls-ca") return &out.flags.tls_ca;
   return nullptr;
 }
 
@@ -97,6 +102,10 @@ absl::StatusOr<ParsedFlags> ParseFlags(std::span<const std::string> arguments,
   }
   out.flags.run = Absolute(out.flags.run);
   out.flags.data = Absolute(out.flags.data);
+  if (out.flags.tls_cert.empty() != out.flags.tls_key.empty() ||
+      out.flags.tls_cert.empty() != out.flags.tls_ca.empty()) {
+    return base::Invalid("--tls-cert, --tls-key and --tls-ca go together");
+  }
   // sun_path holds 108 bytes; a name that was cut would be another file.
   if (out.flags.run.size() > 70)
     return base::Invalid("--run: path is longer than 70 bytes, too long for sockets");
@@ -118,6 +127,10 @@ std::string Usage(std::string_view process, const std::vector<std::string>& own)
       "  --bind ADDR           address of every listener, instead of the configured one\n"
       "  --user NAME           become this user, when started as root\n"
       "  --log LEVEL           debug, info, warning or error\n"
+      "  --name NAME           this replica's name, the same after a restart (the host's)\n"
+      "  --advertise HOST:PORT where other processes reach this one\n"
+      "  --tls-cert, --tls-key, --tls-ca FILE\n"
+      "                        mTLS for every gRPC connection over TCP\n"
       "  --version, --help\n");
   for (const std::string& flag : own) base::StrAppend(text, "  ", flag, " VALUE\n");
   return text;

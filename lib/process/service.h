@@ -37,6 +37,10 @@ namespace posthorn::process {
 //   --bind ADDR      replaces the address of every Listener (127.0.0.1 for demos)
 //   --user NAME      become this user after binding, when started as root
 //   --log LEVEL
+//   --name NAME      this replica's name, the same after a restart; the host's without it
+//   --advertise HOST:PORT  where other processes reach this one; without it the host's name and the
+//   port of the first --listen
+//   --tls-cert, --tls-key, --tls-ca FILE   mTLS for every gRPC connection over TCP
 struct Flags {
   std::string run;
   std::string data;
@@ -46,6 +50,9 @@ struct Flags {
   int port_base = 0;
   std::string bind;
   std::string user;
+  std::string name;
+  std::string advertise;
+  std::string tls_cert, tls_key, tls_ca;
   // Flags the service declared itself, "name" → value.
   std::vector<std::pair<std::string, std::string>> own;
 };

@@ -25,6 +25,9 @@ struct CallOptions {
   std::chrono::milliseconds timeout{30000};
   std::string ticket;
   TraceContext trace;
+  // The account the call is about: a client of several store replicas sends it to the one that owns
+  // the account's lane. 0: any will do.
+  uint64_t account = 0;
 };
 
 // What a handler knows beside the request.

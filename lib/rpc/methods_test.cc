@@ -84,6 +84,7 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(store::kJournalsAttend);
   all.Add(store::kJournalsList);
   all.Add(store::kJournalsUnregister);
+  all.Add(store::kClusterWatch);
   all.Add(store::kDirectoryResolve);
   all.Add(store::kDirectoryAuthenticate);
   all.Add(store::kDirectoryWatch);

@@ -128,6 +128,31 @@ TYPED_TEST_P(DatabaseConformance, RunningLeaseIsNotTakenAndAnExpiredOneIs) {
             absl::StatusCode::kAborted);
 }
 
+TYPED_TEST_P(DatabaseConformance, ReplicasSeeEachOtherAndWhoOwnsWhat) {
+  auto second = this->factory_.Open();
+  ASSERT_TRUE(second.ok());
+  ASSERT_TRUE(this->database_->Beat({.name = "one", .address = "a:1", .version = "1"}).ok());
+  ASSERT_TRUE((*second)->Beat({.name = "two", .state = ReplicaRow::State::kDraining}).ok());
+  const auto seen = this->database_->Beat({.name = "one", .address = "a:2", .version = "2"});
+  ASSERT_TRUE(seen.ok()) << seen.status();
+  ASSERT_EQ(seen->replicas.size(), 2u);
+  EXPECT_EQ(seen->replicas[0].address, "a:2");
+  EXPECT_EQ(seen->replicas[0].version, "2");
+  EXPECT_EQ(seen->replicas[0].state, ReplicaRow::State::kServing);
+  EXPECT_EQ(seen->replicas[1].name, "two");
+  EXPECT_EQ(seen->replicas[1].state, ReplicaRow::State::kDraining);
+  EXPECT_LE(seen->now_ms - seen->replicas[1].seen_ms, 60000);
+  EXPECT_GE(seen->now_ms, seen->replicas[1].seen_ms);
+  ASSERT_EQ(seen->lanes.size(), base::kLanes);
+  EXPECT_EQ(seen->lanes[0].owner, "");
+  EXPECT_EQ(seen->lanes[1].lane, 1u);
+  EXPECT_EQ(seen->lanes[1].owner, "one");
+  EXPECT_EQ(seen->lanes[1].epoch, this->epoch_);
+  EXPECT_GT(seen->lanes[1].expires_ms, seen->now_ms);
+  ASSERT_TRUE((*second)->Leave("two").ok());
+  EXPECT_EQ(this->database_->Beat({.name = "one"})->replicas.size(), 1u);
+}
+
 TYPED_TEST_P(DatabaseConformance, RepeatedDeliveryIdTakesTheWholeBatchBack) {
   WriteBatch batch;
   const DeliveryRow delivery{{1, base::MessageId::New(), 0}, 2, 3, 4, 5, 6};
@@ -275,6 +300,7 @@ TYPED_TEST_P(DatabaseConformance, PruningTheExpungeLogRaisesTheFloor) {
 
 REGISTER_TYPED_TEST_SUITE_P(DatabaseConformance, GivesBackTheRowsItWasGiven,
                             StaleEpochWritesNothing, RunningLeaseIsNotTakenAndAnExpiredOneIs,
+                            ReplicasSeeEachOtherAndWhoOwnsWhat,
                             RepeatedDeliveryIdTakesTheWholeBatchBack,
                             LaterStepsOfABatchSeeEarlierOnes, PrefixesOfOneBlobAreToldApart,
                             DeletedMailboxLeavesOnlyItsExpungeLog,

@@ -123,6 +123,11 @@ class Database {
   // Lets go at once; nothing happens when it was taken over already.
   virtual absl::Status ReleaseLane(uint32_t lane, uint64_t epoch) = 0;
   virtual absl::StatusOr<LaneRow> ReadLane(uint32_t lane) = 0;
+  // Says that the replica `me` is there and reads everybody's word; `seen_ms` is filled in. Replicas
+  // that were silent for a day are forgotten.
+  virtual absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me) = 0;
+  // The replica is gone on purpose.
+  virtual absl::Status Leave(std::string_view name) = 0;
   // Under the fence; false when fewer than `limit` were there. Journal ids older than both may be
   // forgotten.
   virtual absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms,

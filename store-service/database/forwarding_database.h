@@ -26,6 +26,8 @@ class ForwardingDatabase : public Database {
     return target_.ReleaseLane(lane, epoch);
   }
   absl::StatusOr<LaneRow> ReadLane(uint32_t lane) override { return target_.ReadLane(lane); }
+  absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me) override { return target_.Beat(me); }
+  absl::Status Leave(std::string_view name) override { return target_.Leave(name); }
   absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms,
                                        uint32_t limit) override {
     return target_.PruneDeliveries(fence, before_ms, limit);

@@ -25,6 +25,22 @@ struct LaneRow {
   int64_t expires_ms = 0;  // by the database's clock
 };
 
+// One replica of the store, as it told of itself.
+struct ReplicaRow {
+  std::string name;
+  std::string address;  // where other processes reach it; empty: a single one behind a socket
+  std::string version;
+  enum class State { kServing, kDraining } state = State::kServing;
+  int64_t seen_ms = 0;  // its last beat, by the database's clock
+};
+
+// Who is there and who owns what, at `now_ms` by the database's clock.
+struct ClusterRows {
+  int64_t now_ms = 0;
+  std::vector<ReplicaRow> replicas;  // by name
+  std::vector<LaneRow> lanes;        // all, in order
+};
+
 struct AccountRow {
   AccountId account = 0;
   ModSeq modseq = 0;

@@ -40,7 +40,7 @@ void LaneEngine::Submit(std::unique_ptr<Operation> operation) {
   const AccountId account = operation->account();
   const Lane& lane = LaneFor(account);
   if (!lane.held || lane.leaving || stopping_) {
-    operation->Done(base::Unavailable("another store owns this account"));
+    operation->Done(base::Unavailable(base::kNotOwner));
     return;
   }
   if (gone_.contains(account)) {

@@ -61,7 +61,7 @@ void LaneEngine::LoseLane(uint32_t lane) {
   for (auto& [account, slot] : slots_) {
     if (base::LaneOf(account) != lane) continue;
     if (!Pending(slot)) slot.state.reset();
-    FailWaiting(slot, base::Unavailable("another store owns this account"));
+    FailWaiting(slot, base::Unavailable(base::kNotOwner));
   }
   for (CommitObserver* observer : observers_) observer->OnLaneLost(lane);
 }

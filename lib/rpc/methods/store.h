@@ -4,6 +4,7 @@
 
 #include "lib/rpc/method.h"
 #include "posthorn/store/v1/blobs.pb.h"
+#include "posthorn/store/v1/cluster.pb.h"
 #include "posthorn/store/v1/directory.pb.h"
 #include "posthorn/store/v1/mailboxes.pb.h"
 #include "posthorn/store/v1/objects.pb.h"
@@ -24,6 +25,8 @@ inline constexpr Method<v1::ListJournalsRequest, v1::ListJournalsReply> kJournal
     "/posthorn.store.v1.Journals/List"};
 inline constexpr Method<v1::UnregisterJournalRequest, v1::UnregisterJournalReply>
     kJournalsUnregister{"/posthorn.store.v1.Journals/Unregister"};
+inline constexpr Method<v1::WatchClusterRequest, v1::ClusterMap> kClusterWatch{
+    "/posthorn.store.v1.Cluster/Watch"};
 inline constexpr Method<v1::ResolveRequest, v1::ResolveReply> kDirectoryResolve{
     "/posthorn.store.v1.Directory/Resolve"};
 inline constexpr Method<v1::AuthenticateRequest, v1::AuthenticateReply> kDirectoryAuthenticate{

@@ -61,7 +61,12 @@ CREATE TABLE dropped(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, modseq 
   time INTEGER NOT NULL, PRIMARY KEY(account, mailbox)) WITHOUT ROWID;
 )sql";
 
-constexpr sqlite::Migration kMigrations[] = {{1, kFirst}, {2, kDropped}};
+constexpr char kReplicas[] = R"sql(
+CREATE TABLE replica(name TEXT NOT NULL PRIMARY KEY, address TEXT NOT NULL, version TEXT NOT NULL,
+  state INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
+)sql";
+
+constexpr sqlite::Migration kMigrations[] = {{1, kFirst}, {2, kDropped}, {3, kReplicas}};
 
 }  // namespace
 

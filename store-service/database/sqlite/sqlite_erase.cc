@@ -78,7 +78,7 @@ absl::StatusOr<bool> SqliteWriter::PurgeDropped(const Fence& fence, uint32_t lim
 
 absl::StatusOr<bool> SqliteWriter::EraseAccount(const Fence& fence, AccountId account,
                                                 int64_t now_ms, uint32_t limit) {
-  if (!Holds(fence, account)) return base::Unavailable("another store owns this account");
+  if (!Holds(fence, account)) return base::Unavailable(base::kNotOwner);
   ASSIGN_OR_RETURN(sqlite::Transaction transaction, sqlite::Transaction::Begin(*connection_));
   RETURN_IF_ERROR(CheckFence(fence));
   RETURN_IF_ERROR(connection_->Run(kLogOfAccount, account, now_ms, limit));

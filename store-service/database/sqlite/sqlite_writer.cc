@@ -4,13 +4,10 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "store-service/database/sqlite/now.h"
 
 namespace posthorn::store_service {
 namespace {
-
-// Milliseconds since 1970 by the database's clock: leases of several stores on one database must
-// not depend on theirs.
-#define POSTHORN_NOW "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 constexpr char kFence[] = "UPDATE lane SET batch=? WHERE lane=? AND epoch=?";
 constexpr char kAcquire[] = "UPDATE lane SET owner=?1, epoch=epoch+1, expires=" POSTHORN_NOW

@@ -21,6 +21,8 @@ class SqliteWriter {
   absl::Status RenewLanes(const Fence& lanes, int64_t lease_ms);
   absl::Status ReleaseLane(uint32_t lane, uint64_t epoch);
   absl::StatusOr<LaneRow> ReadLane(uint32_t lane);
+  absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me);
+  absl::Status Leave(std::string_view name);
   absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit);

@@ -1,0 +1,51 @@
+// Who is there and who owns what. Seldom asked, so statements are not kept by name.
+
+#include "lib/base/status_macros.h"
+#include "store-service/database/sqlite/now.h"
+#include "store-service/database/sqlite/sqlite_writer.h"
+
+namespace posthorn::store_service {
+namespace {
+
+constexpr int64_t kForgetMs = 86400000;
+
+}  // namespace
+
+absl::StatusOr<ClusterRows> SqliteWriter::Beat(const ReplicaRow& me) {
+  ASSIGN_OR_RETURN(sqlite::Transaction transaction, sqlite::Transaction::Begin(*connection_));
+  ClusterRows rows;
+  ASSIGN_OR_RETURN(rows.now_ms, connection_->Integer("SELECT " POSTHORN_NOW));
+  RETURN_IF_ERROR(connection_->Run("INSERT OR REPLACE INTO replica VALUES(?1,?2,?3,?4,?5)", me.name,
+                                   me.address, me.version, static_cast<int>(me.state),
+                                   rows.now_ms));
+  RETURN_IF_ERROR(connection_->Run("DELETE FROM replica WHERE seen<?1", rows.now_ms - kForgetMs));
+  {
+    sqlite::Cursor row =
+        connection_->Query("SELECT name,address,version,state,seen FROM replica ORDER BY name");
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool more, row.Next());
+      if (!more) break;
+      rows.replicas.push_back({std::string(row.Text(0)), std::string(row.Text(1)),
+                               std::string(row.Text(2)), static_cast<ReplicaRow::State>(row.Int(3)),
+                               row.Int(4)});
+    }
+  }
+  {
+    sqlite::Cursor row =
+        connection_->Query("SELECT lane,owner,epoch,batch,expires FROM lane ORDER BY lane");
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool more, row.Next());
+      if (!more) break;
+      rows.lanes.push_back({static_cast<uint32_t>(row.Int(0)), std::string(row.Text(1)),
+                            row.Unsigned(2), row.Unsigned(3), row.Int(4)});
+    }
+  }
+  RETURN_IF_ERROR(transaction.Commit());
+  return rows;
+}
+
+absl::Status SqliteWriter::Leave(std::string_view name) {
+  return connection_->Run("DELETE FROM replica WHERE name=?1", name);
+}
+
+}  // namespace posthorn::store_service
