@@ -154,7 +154,7 @@ TEST_F(AuthenticatorTest, HashesMadeElsewhereGetAVerifierAtFirstLogin) {
   EXPECT_EQ(Check("alice@example.org", "imported").outcome, LoginOutcome::kSuccess);
   // The writer's queue is in order: what was asked for before this is done.
   ASSERT_TRUE(
-      RunTask(loop_, store_->Write([](sqlite::Connection&) { return absl::OkStatus(); })).ok());
+      RunTask(loop_, store_->Write([](sql::Connection&) { return absl::OkStatus(); })).ok());
   EXPECT_NE(RunTask(loop_, store_->FindCredential(owner)).value()->scram, "");
 }
 

@@ -24,7 +24,7 @@ namespace {
   .release = "DELETE FROM address WHERE domain=(SELECT domain FROM " table                      \
              " WHERE id=?1)"                                                                    \
              " AND local=(SELECT local FROM " table " WHERE id=?1) AND type=?2 AND object=?1",  \
-  .put = "INSERT OR REPLACE INTO " table " VALUES(?1,?2,?3,?4,?5,?6)",                          \
+  .put = "REPLACE INTO " table " VALUES(?1,?2,?3,?4,?5,?6)",                                    \
   .session = "SELECT session_revision FROM " table " WHERE id=?1",                              \
   .remove = "DELETE FROM " table " WHERE id=?1",                                                \
   .list_all = "SELECT t.id,t.local||'@'||d.name,t.revision,t.data FROM " table                  \
@@ -52,7 +52,7 @@ absl::Status CheckAddress(std::string_view name) {
   return base::Invalid(base::StrCat("not an address: ", name));
 }
 
-absl::StatusOr<std::vector<ObjectRow>> Collect(sqlite::Cursor row) {
+absl::StatusOr<std::vector<ObjectRow>> Collect(sql::Cursor row) {
   std::vector<ObjectRow> rows;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
@@ -65,7 +65,7 @@ absl::StatusOr<std::vector<ObjectRow>> Collect(sqlite::Cursor row) {
 }  // namespace
 
 absl::StatusOr<std::optional<ObjectRow>> AddressTable::Find(std::string_view name) {
-  sqlite::Cursor row =
+  sql::Cursor row =
       db_->Query(sql_->find, DomainOf(name), LocalOf(name), static_cast<int>(sql_->type));
   ASSIGN_OR_RETURN(const bool found, row.Next());
   if (!found) return std::optional<ObjectRow>();
@@ -104,7 +104,7 @@ absl::StatusOr<uint64_t> AddressTable::Put(const ObjectRow* old, const NewRow& r
   RETURN_IF_ERROR(taken);
   ASSIGN_OR_RETURN(const uint64_t session, SessionRevision(old, row));
   RETURN_IF_ERROR(
-      db_->Run(sql_->put, id, *domain, local, row.revision, session, sqlite::Bytes(row.data)));
+      db_->Run(sql_->put, id, *domain, local, row.revision, session, sql::Bytes(row.data)));
   RETURN_IF_ERROR(
       Wrote({id, static_cast<DomainId>(*domain), local, row.data, row.revision, session}));
   return id;
@@ -127,7 +127,7 @@ absl::StatusOr<std::vector<ObjectRow>> AddressTable::List(const ListQuery& query
   return Collect(db_->Query(sql_->list_all, from, query.after, query.suffix, limit));
 }
 
-AccountTable::AccountTable(sqlite::Connection& db, DirectoryDelta& delta)
+AccountTable::AccountTable(sql::Connection& db, DirectoryDelta& delta)
     : AddressTable(db, delta, kAccountSql) {}
 
 absl::StatusOr<AccountRecord> ToAccountRecord(uint64_t id, DomainId domain, std::string_view local,
@@ -170,7 +170,7 @@ absl::StatusOr<bool> AccountTable::EndsSessions(std::string_view before,
   return old.enabled && !fresh.enabled;
 }
 
-AliasTable::AliasTable(sqlite::Connection& db, DirectoryDelta& delta)
+AliasTable::AliasTable(sql::Connection& db, DirectoryDelta& delta)
     : AddressTable(db, delta, kAliasSql) {}
 
 absl::StatusOr<AliasRecord> ToAliasRecord(uint64_t id, DomainId domain, std::string_view local,

@@ -2,7 +2,7 @@
 
 // Accounts and aliases: two kinds whose names are addresses, unique over both.
 
-#include "lib/sqlite/connection.h"
+#include "store-service/database/sql/connection.h"
 #include "store-service/directory/records.h"
 #include "store-service/objects/kind_table.h"
 
@@ -29,7 +29,7 @@ class AddressTable : public KindTable {
     uint64_t revision = 0;
     uint64_t session_revision = 0;
   };
-  AddressTable(sqlite::Connection& db, DirectoryDelta& delta, const AddressSql& sql)
+  AddressTable(sql::Connection& db, DirectoryDelta& delta, const AddressSql& sql)
       : db_(&db), delta_(&delta), sql_(&sql) {}
   // Adds the record to the delta. kDataLoss when `data` does not parse.
   virtual absl::Status Wrote(const Written& row) = 0;
@@ -38,7 +38,7 @@ class AddressTable : public KindTable {
   virtual absl::StatusOr<bool> EndsSessions(std::string_view before,
                                             std::string_view after) const = 0;
 
-  sqlite::Connection* db_;
+  sql::Connection* db_;
   DirectoryDelta* delta_;
 
  private:
@@ -48,7 +48,7 @@ class AddressTable : public KindTable {
 
 class AccountTable final : public AddressTable {
  public:
-  AccountTable(sqlite::Connection& db, DirectoryDelta& delta);
+  AccountTable(sql::Connection& db, DirectoryDelta& delta);
 
  protected:
   absl::Status Wrote(const Written& row) override;
@@ -58,7 +58,7 @@ class AccountTable final : public AddressTable {
 
 class AliasTable final : public AddressTable {
  public:
-  AliasTable(sqlite::Connection& db, DirectoryDelta& delta);
+  AliasTable(sql::Connection& db, DirectoryDelta& delta);
 
  protected:
   absl::Status Wrote(const Written& row) override;

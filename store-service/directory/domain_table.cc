@@ -14,10 +14,10 @@ absl::StatusOr<bool> WasEnabled(const ObjectRow* old) {
 
 }  // namespace
 
-absl::StatusOr<uint64_t> NextId(sqlite::Connection& db, std::string_view counter) {
-  ASSIGN_OR_RETURN(
-      const int64_t id,
-      db.Integer("UPDATE counter SET value=value+1 WHERE name=?1 RETURNING value", counter));
+absl::StatusOr<uint64_t> NextId(sql::Connection& db, std::string_view counter) {
+  RETURN_IF_ERROR(db.Run("UPDATE counter SET value=value+1 WHERE name=?1", counter));
+  ASSIGN_OR_RETURN(const int64_t id,
+                   db.Integer("SELECT value FROM counter WHERE name=?1", counter));
   return static_cast<uint64_t>(id);
 }
 
@@ -38,7 +38,7 @@ absl::StatusOr<DomainRecord> ToDomainRecord(DomainId id, std::string_view name,
 }
 
 absl::StatusOr<std::optional<ObjectRow>> DomainTable::Find(std::string_view name) {
-  sqlite::Cursor row = db_->Query("SELECT id,name,revision,data FROM domain WHERE name=?1", name);
+  sql::Cursor row = db_->Query("SELECT id,name,revision,data FROM domain WHERE name=?1", name);
   ASSIGN_OR_RETURN(const bool found, row.Next());
   if (!found) return std::optional<ObjectRow>();
   return std::optional<ObjectRow>(
@@ -74,8 +74,8 @@ absl::StatusOr<uint64_t> DomainTable::Put(const ObjectRow* old, const NewRow& ro
                      db_->Integer("SELECT session_revision FROM domain WHERE id=?1", id));
     record.session_revision = static_cast<uint64_t>(since);
   }
-  RETURN_IF_ERROR(db_->Run("INSERT OR REPLACE INTO domain VALUES(?1,?2,?3,?4,?5)", id, row.name,
-                           row.revision, record.session_revision, sqlite::Bytes(row.data)));
+  RETURN_IF_ERROR(db_->Run("REPLACE INTO domain VALUES(?1,?2,?3,?4,?5)", id, row.name, row.revision,
+                           record.session_revision, sql::Bytes(row.data)));
   delta_->domains.push_back(std::move(record));
   return id;
 }
@@ -88,14 +88,15 @@ absl::Status DomainTable::Remove(const ObjectRow& row, uint64_t) {
 absl::Status DomainTable::CheckRemoved(const ObjectRow& row) {
   ASSIGN_OR_RETURN(
       const int64_t used,
-      db_->Integer("SELECT count(*) FROM (SELECT 1 FROM address WHERE domain=?1 LIMIT 1)", row.id));
+      db_->Integer("SELECT count(*) FROM (SELECT 1 FROM address WHERE domain=?1 LIMIT 1) AS used",
+                   row.id));
   if (used == 0) return absl::OkStatus();
   return base::Precondition(
       base::StrCat("the domain ", row.name, " still has accounts or aliases"));
 }
 
 absl::StatusOr<std::vector<ObjectRow>> DomainTable::List(const ListQuery& query) {
-  sqlite::Cursor row = db_->Query(
+  sql::Cursor row = db_->Query(
       "SELECT id,name,revision,data FROM domain WHERE name>?1 AND (?2='' OR "
       "substr(name,-length(?2))=?2) "
       "ORDER BY name LIMIT ?3",

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "lib/sqlite/connection.h"
+#include "store-service/database/sql/connection.h"
 #include "store-service/directory/records.h"
 #include "store-service/objects/kind_table.h"
 
@@ -11,7 +11,7 @@ namespace posthorn::store_service {
 class DomainTable final : public KindTable {
  public:
   // Both outlive this; `delta` collects what is written.
-  DomainTable(sqlite::Connection& db, DirectoryDelta& delta) : db_(&db), delta_(&delta) {}
+  DomainTable(sql::Connection& db, DirectoryDelta& delta) : db_(&db), delta_(&delta) {}
   absl::StatusOr<std::optional<ObjectRow>> Find(std::string_view name) override;
   absl::Status ReleaseNames(const ObjectRow& row) override;
   absl::StatusOr<uint64_t> Put(const ObjectRow* old, const NewRow& row) override;
@@ -20,7 +20,7 @@ class DomainTable final : public KindTable {
   absl::StatusOr<std::vector<ObjectRow>> List(const ListQuery& query) override;
 
  private:
-  sqlite::Connection* db_;
+  sql::Connection* db_;
   DirectoryDelta* delta_;
 };
 
@@ -29,6 +29,6 @@ absl::StatusOr<DomainRecord> ToDomainRecord(DomainId id, std::string_view name,
                                             std::string_view data);
 
 // The next value of a counter: ids are never used again, whatever is rolled back or removed.
-absl::StatusOr<uint64_t> NextId(sqlite::Connection& db, std::string_view counter);
+absl::StatusOr<uint64_t> NextId(sql::Connection& db, std::string_view counter);
 
 }  // namespace posthorn::store_service

@@ -6,8 +6,8 @@
 namespace posthorn::store_service {
 namespace {
 
-absl::Status LoadDomains(sqlite::Connection& db, DirectoryDelta& all) {
-  sqlite::Cursor row = db.Query("SELECT id,name,data,revision,session_revision FROM domain");
+absl::Status LoadDomains(sql::Connection& db, DirectoryDelta& all) {
+  sql::Cursor row = db.Query("SELECT id,name,data,revision,session_revision FROM domain");
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();
@@ -19,9 +19,8 @@ absl::Status LoadDomains(sqlite::Connection& db, DirectoryDelta& all) {
   }
 }
 
-absl::Status LoadAccounts(sqlite::Connection& db, DirectoryDelta& all) {
-  sqlite::Cursor row =
-      db.Query("SELECT id,domain,local,data,revision,session_revision FROM account");
+absl::Status LoadAccounts(sql::Connection& db, DirectoryDelta& all) {
+  sql::Cursor row = db.Query("SELECT id,domain,local,data,revision,session_revision FROM account");
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();
@@ -33,8 +32,8 @@ absl::Status LoadAccounts(sqlite::Connection& db, DirectoryDelta& all) {
   }
 }
 
-absl::Status LoadAliases(sqlite::Connection& db, DirectoryDelta& all) {
-  sqlite::Cursor row = db.Query("SELECT id,domain,local,data FROM alias");
+absl::Status LoadAliases(sql::Connection& db, DirectoryDelta& all) {
+  sql::Cursor row = db.Query("SELECT id,domain,local,data FROM alias");
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();
@@ -44,8 +43,8 @@ absl::Status LoadAliases(sqlite::Connection& db, DirectoryDelta& all) {
   }
 }
 
-absl::Status LoadDeleting(sqlite::Connection& db, DirectoryDelta& all) {
-  sqlite::Cursor row = db.Query("SELECT account FROM deleting");
+absl::Status LoadDeleting(sql::Connection& db, DirectoryDelta& all) {
+  sql::Cursor row = db.Query("SELECT account FROM deleting");
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();
@@ -58,7 +57,7 @@ absl::Status LoadDeleting(sqlite::Connection& db, DirectoryDelta& all) {
 
 }  // namespace
 
-absl::StatusOr<DirectoryDelta> LoadDirectory(sqlite::Connection& db) {
+absl::StatusOr<DirectoryDelta> LoadDirectory(sql::Connection& db) {
   DirectoryDelta all;
   RETURN_IF_ERROR(LoadDomains(db, all));
   RETURN_IF_ERROR(LoadAccounts(db, all));

@@ -48,10 +48,10 @@ CREATE TABLE deleting(account INTEGER PRIMARY KEY, since INTEGER NOT NULL);
 CREATE TABLE journal(id BLOB PRIMARY KEY, description TEXT NOT NULL, registered INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
-constexpr sqlite::Migration kSteps[] = {{1, kFirst}};
+constexpr sql::Migration kSteps[] = {{1, kFirst}};
 
 }  // namespace
 
-std::span<const sqlite::Migration> DirectorySchema() { return kSteps; }
+std::span<const sql::Migration> DirectorySchema() { return kSteps; }
 
 }  // namespace posthorn::store_service

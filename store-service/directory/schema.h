@@ -2,12 +2,12 @@
 
 #include <span>
 
-#include "lib/sqlite/migrate.h"
+#include "store-service/database/sql/migration.h"
 
 namespace posthorn::store_service {
 
 // directory.db: configuration objects, revisions, credentials, the directory's own tables, the
 // registry of journals.
-std::span<const sqlite::Migration> DirectorySchema();
+std::span<const sql::Migration> DirectorySchema();
 
 }  // namespace posthorn::store_service

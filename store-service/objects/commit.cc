@@ -15,7 +15,7 @@ class CommitRun {
       : store_(store), commit_(commit), revision_(commit.expected_head + 1) {}
 
   absl::StatusOr<Committed> Run() {
-    ASSIGN_OR_RETURN(sqlite::Transaction transaction, sqlite::Transaction::Begin(store_.db()));
+    ASSIGN_OR_RETURN(sql::Transaction transaction, sql::Transaction::Begin(store_.db()));
     RETURN_IF_ERROR(AdvanceHead(store_.db(), commit_.expected_head));
     RETURN_IF_ERROR(ReadOld());
     for (size_t i = 0; i < commit_.changes.size(); ++i) {

@@ -7,6 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "store-service/database/sql/sqlite.h"
 #include "store-service/directory/load.h"
 #include "store-service/objects/key_file.h"
 
@@ -53,17 +54,20 @@ Configuration::~Configuration() = default;
 absl::StatusOr<std::unique_ptr<Configuration>> Configuration::Open(net::Loop& loop,
                                                                    file::FileSystem& files,
                                                                    Options options) {
-  ASSIGN_OR_RETURN(std::string key, LoadOrMakeKey(files, options.directory + "/directory.key",
-                                                  options.directory + "/directory.db"));
+  if (options.key_file.empty()) options.key_file = options.directory + "/directory.key";
+  const std::string path = options.directory + "/directory.db";
+  ASSIGN_OR_RETURN(std::string key, LoadOrMakeKey(files, options.key_file, path));
+  if (options.database == nullptr)
+    options.database = sql::OpenSqlite({.path = path, .vfs = options.vfs});
   std::unique_ptr<Configuration> configuration(new Configuration(loop, std::move(key), options));
-  RETURN_IF_ERROR(base::Annotate(configuration->OpenFiles(options), "directory.db"));
+  RETURN_IF_ERROR(base::Annotate(configuration->OpenTables(options), "directory"));
   return configuration;
 }
 
-absl::Status Configuration::OpenFiles(const Options& options) {
-  const ObjectsOptions file{.path = options.directory + "/directory.db", .vfs = options.vfs};
-  ASSIGN_OR_RETURN(writer_, ObjectStore::Open(file, box_, kinds_));
-  ASSIGN_OR_RETURN(reader_, ObjectStore::Open(file, box_, kinds_));
+absl::Status Configuration::OpenTables(const Options& options) {
+  database_ = options.database;
+  ASSIGN_OR_RETURN(writer_, ObjectStore::Open(*database_, box_, kinds_));
+  ASSIGN_OR_RETURN(reader_, ObjectStore::Open(*database_, box_, kinds_));
   ASSIGN_OR_RETURN(head_, writer_->Head());
   ASSIGN_OR_RETURN(const DirectoryDelta all, LoadDirectory(writer_->db()));
   model_.Apply(all);
@@ -201,10 +205,9 @@ void Configuration::RefreshCredential(CredentialOwner owner, std::string seen, C
   struct Refresh {
     static net::Task<void> Run(Configuration* self, CredentialOwner owner, std::string seen,
                                Credential fresh) {
-      const absl::Status status =
-          co_await self->Write([owner, seen, fresh](sqlite::Connection& db) {
-            return store_service::RefreshCredential(db, owner, seen, fresh);
-          });
+      const absl::Status status = co_await self->Write([owner, seen, fresh](sql::Connection& db) {
+        return store_service::RefreshCredential(db, owner, seen, fresh);
+      });
       if (!status.ok())
         observe::Warning("directory.refresh_credential", {{"reason", base::Message(status)}});
     }
@@ -213,8 +216,7 @@ void Configuration::RefreshCredential(CredentialOwner owner, std::string seen, C
               Refresh::Run(this, std::move(owner), std::move(seen), std::move(fresh)));
 }
 
-net::Task<absl::Status> Configuration::Write(
-    std::function<absl::Status(sqlite::Connection&)> work) {
+net::Task<absl::Status> Configuration::Write(std::function<absl::Status(sql::Connection&)> work) {
   co_return co_await write_pool_->Run(
       [work = std::move(work), writer = writer_.get()] { return work(writer->db()); });
 }
@@ -242,7 +244,7 @@ net::Task<void> Configuration::EraseLoop() {
 net::Task<bool> Configuration::EraseOne(base::AccountId account) {
   absl::Status status = co_await lifecycle_->EraseAccount(account);
   if (status.ok()) {
-    status = co_await Write([account](sqlite::Connection& db) {
+    status = co_await Write([account](sql::Connection& db) {
       return db.Run("DELETE FROM deleting WHERE account=?1", account);
     });
   }

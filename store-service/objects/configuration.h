@@ -41,6 +41,9 @@ class Configuration {
   struct Options {
     std::string directory;  // holds directory.db and directory.key
     std::string vfs;
+    // Instead of directory.db.
+    std::shared_ptr<sql::Database> database;
+    std::string key_file;  // empty: directory.key
     int hash_threads = 2;
     // For tests: kinds of another pool.
     const google::protobuf::DescriptorPool* pool =
@@ -69,7 +72,7 @@ class Configuration {
   net::BlockingPool& hash_pool() { return *hash_pool_; }
   // For small tables of others in the same file (the registry of journals). `work` runs on the
   // writer's thread.
-  net::Task<absl::Status> Write(std::function<absl::Status(sqlite::Connection&)> work);
+  net::Task<absl::Status> Write(std::function<absl::Status(sql::Connection&)> work);
 
   // From now on accounts that were removed lose their mail, also those left over from before a
   // crash.
@@ -78,7 +81,7 @@ class Configuration {
 
  private:
   Configuration(net::Loop& loop, std::string key, const Options& options);
-  absl::Status OpenFiles(const Options& options);
+  absl::Status OpenTables(const Options& options);
   net::Task<absl::StatusOr<PreparedCommit>> Prepare(CommitInput input);
   struct Hashing;
   net::Task<absl::Status> HashAll(std::shared_ptr<Hashing> hashing);
@@ -101,6 +104,7 @@ class Configuration {
   std::vector<base::AccountId> to_erase_;
   net::Signal erase_;
   size_t hash_threads_ = 1;
+  std::shared_ptr<sql::Database> database_;
   std::unique_ptr<ObjectStore> writer_;
   std::unique_ptr<ObjectStore> reader_;
   // Last: their threads use what stands above.

@@ -16,9 +16,9 @@ CredentialOwner OwnerOf(std::string_view kind, uint64_t id, std::string_view nam
   return {std::string(kind), OwnerText(id, name), std::string(field)};
 }
 
-absl::StatusOr<std::optional<Credential>> FindCredential(sqlite::Connection& db,
+absl::StatusOr<std::optional<Credential>> FindCredential(sql::Connection& db,
                                                          const CredentialOwner& owner) {
-  sqlite::Cursor row =
+  sql::Cursor row =
       db.Query("SELECT hash,scram FROM credential WHERE kind=?1 AND owner=?2 AND field=?3",
                owner.kind, owner.owner, owner.field);
   ASSIGN_OR_RETURN(const bool found, row.Next());
@@ -26,26 +26,25 @@ absl::StatusOr<std::optional<Credential>> FindCredential(sqlite::Connection& db,
   return std::optional<Credential>({std::string(row.Text(0)), std::string(row.Text(1))});
 }
 
-absl::Status PutCredential(sqlite::Connection& db, const CredentialOwner& owner,
+absl::Status PutCredential(sql::Connection& db, const CredentialOwner& owner,
                            const Credential& credential) {
-  return db.Run("INSERT OR REPLACE INTO credential VALUES(?1,?2,?3,?4,?5)", owner.kind, owner.owner,
+  return db.Run("REPLACE INTO credential VALUES(?1,?2,?3,?4,?5)", owner.kind, owner.owner,
                 owner.field, credential.hash, credential.scram);
 }
 
-absl::Status RemoveCredentials(sqlite::Connection& db, std::string_view kind,
-                               const ObjectRow& row) {
+absl::Status RemoveCredentials(sql::Connection& db, std::string_view kind, const ObjectRow& row) {
   return db.Run("DELETE FROM credential WHERE kind=?1 AND owner=?2", kind,
                 OwnerText(row.id, row.name));
 }
 
-absl::Status RenameCredentials(sqlite::Connection& db, std::string_view kind, const ObjectRow& old,
+absl::Status RenameCredentials(sql::Connection& db, std::string_view kind, const ObjectRow& old,
                                std::string_view new_name) {
   if (old.id != 0 || old.name == new_name) return absl::OkStatus();
   return db.Run("UPDATE credential SET owner=?3 WHERE kind=?1 AND owner=?2", kind,
                 OwnerText(0, old.name), OwnerText(0, new_name));
 }
 
-absl::Status RefreshCredential(sqlite::Connection& db, const CredentialOwner& owner,
+absl::Status RefreshCredential(sql::Connection& db, const CredentialOwner& owner,
                                std::string_view seen, const Credential& fresh) {
   return db.Run(
       "UPDATE credential SET hash=?5,scram=?6 WHERE kind=?1 AND owner=?2 AND field=?3 AND hash=?4",

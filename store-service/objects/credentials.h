@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "lib/sqlite/connection.h"
+#include "store-service/database/sql/connection.h"
 #include "store-service/objects/kind_table.h"
 
 namespace posthorn::store_service {
@@ -25,16 +25,16 @@ CredentialOwner OwnerOf(std::string_view kind, uint64_t id, std::string_view nam
                         std::string_view field);
 
 // All block.
-absl::StatusOr<std::optional<Credential>> FindCredential(sqlite::Connection& db,
+absl::StatusOr<std::optional<Credential>> FindCredential(sql::Connection& db,
                                                          const CredentialOwner& owner);
-absl::Status PutCredential(sqlite::Connection& db, const CredentialOwner& owner,
+absl::Status PutCredential(sql::Connection& db, const CredentialOwner& owner,
                            const Credential& credential);
-absl::Status RemoveCredentials(sqlite::Connection& db, std::string_view kind, const ObjectRow& row);
+absl::Status RemoveCredentials(sql::Connection& db, std::string_view kind, const ObjectRow& row);
 // For kinds without ids; does nothing for others.
-absl::Status RenameCredentials(sqlite::Connection& db, std::string_view kind, const ObjectRow& old,
+absl::Status RenameCredentials(sql::Connection& db, std::string_view kind, const ObjectRow& old,
                                std::string_view new_name);
 // Replaces hash and verifier if the hash is still `seen`.
-absl::Status RefreshCredential(sqlite::Connection& db, const CredentialOwner& owner,
+absl::Status RefreshCredential(sql::Connection& db, const CredentialOwner& owner,
                                std::string_view seen, const Credential& fresh);
 
 }  // namespace posthorn::store_service

@@ -14,8 +14,8 @@ absl::StatusOr<std::string> Opened(const SecretBox& box, bool sealed, std::strin
 }  // namespace
 
 absl::StatusOr<std::optional<ObjectRow>> GenericTable::Find(std::string_view name) {
-  sqlite::Cursor row = db_->Query(
-      "SELECT revision,sealed,data FROM object WHERE kind=?1 AND name=?2", kind_->name, name);
+  sql::Cursor row = db_->Query("SELECT revision,sealed,data FROM object WHERE kind=?1 AND name=?2",
+                               kind_->name, name);
   ASSIGN_OR_RETURN(const bool found, row.Next());
   if (!found) return std::optional<ObjectRow>();
   ASSIGN_OR_RETURN(std::string data, Opened(*box_, row.Int(1) != 0, row.Text(2), kind_->name));
@@ -33,7 +33,7 @@ absl::StatusOr<uint64_t> GenericTable::Put(const ObjectRow*, const NewRow& row) 
   }
   const absl::Status put = db_->Run("INSERT INTO object VALUES(?1,?2,?3,?4,?5,?6)", kind_->name,
                                     row.name, row.revision, static_cast<int>(kind_->directory),
-                                    static_cast<int>(kind_->sealed), sqlite::Bytes(data));
+                                    static_cast<int>(kind_->sealed), sql::Bytes(data));
   if (put.code() == absl::StatusCode::kAlreadyExists) {
     return base::Exists(base::StrCat(kind_->name, " ", row.name, " exists"));
   }
@@ -42,7 +42,7 @@ absl::StatusOr<uint64_t> GenericTable::Put(const ObjectRow*, const NewRow& row) 
 }
 
 absl::StatusOr<std::vector<ObjectRow>> GenericTable::List(const ListQuery& query) {
-  sqlite::Cursor row = db_->Query(
+  sql::Cursor row = db_->Query(
       "SELECT name,revision,sealed,data FROM object WHERE kind=?1 AND name>?2 "
       "AND (?3='' OR substr(name,-length(?3))=?3) ORDER BY name LIMIT ?4",
       kind_->name, query.after, query.suffix, uint64_t{query.limit} + 1);
@@ -55,10 +55,10 @@ absl::StatusOr<std::vector<ObjectRow>> GenericTable::List(const ListQuery& query
   }
 }
 
-absl::StatusOr<std::vector<SnapshotRow>> ListSnapshot(sqlite::Connection& db, const SecretBox& box,
+absl::StatusOr<std::vector<SnapshotRow>> ListSnapshot(sql::Connection& db, const SecretBox& box,
                                                       std::string_view after_kind,
                                                       std::string_view after_name, uint32_t limit) {
-  sqlite::Cursor row = db.Query(
+  sql::Cursor row = db.Query(
       "SELECT kind,name,revision,sealed,data FROM object WHERE directory=0 AND (kind,name)>(?1,?2) "
       "ORDER BY kind,name LIMIT ?3",
       after_kind, after_name, uint64_t{limit} + 1);

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "lib/sqlite/connection.h"
+#include "store-service/database/sql/connection.h"
 #include "store-service/objects/kind_schema.h"
 #include "store-service/objects/kind_table.h"
 #include "store-service/objects/secret_box.h"
@@ -13,7 +13,7 @@ namespace posthorn::store_service {
 class GenericTable final : public KindTable {
  public:
   // `db` and `box` outlive this.
-  GenericTable(sqlite::Connection& db, const SecretBox& box, std::shared_ptr<const KindSchema> kind)
+  GenericTable(sql::Connection& db, const SecretBox& box, std::shared_ptr<const KindSchema> kind)
       : db_(&db), box_(&box), kind_(std::move(kind)) {}
   absl::StatusOr<std::optional<ObjectRow>> Find(std::string_view name) override;
   absl::Status ReleaseNames(const ObjectRow& row) override;
@@ -23,7 +23,7 @@ class GenericTable final : public KindTable {
   absl::StatusOr<std::vector<ObjectRow>> List(const ListQuery& query) override;
 
  private:
-  sqlite::Connection* db_;
+  sql::Connection* db_;
   const SecretBox* box_;
   std::shared_ptr<const KindSchema> kind_;
 };
@@ -34,7 +34,7 @@ struct SnapshotRow {
   ObjectRow row;
 };
 // Ordered by (kind, name), after (`after_kind`, `after_name`), at most `limit` + 1.
-absl::StatusOr<std::vector<SnapshotRow>> ListSnapshot(sqlite::Connection& db, const SecretBox& box,
+absl::StatusOr<std::vector<SnapshotRow>> ListSnapshot(sql::Connection& db, const SecretBox& box,
                                                       std::string_view after_kind,
                                                       std::string_view after_name, uint32_t limit);
 

@@ -9,11 +9,10 @@
 
 namespace posthorn::store_service {
 
-absl::StatusOr<std::unique_ptr<ObjectStore>> ObjectStore::Open(ObjectsOptions options,
+absl::StatusOr<std::unique_ptr<ObjectStore>> ObjectStore::Open(sql::Database& database,
                                                                const SecretBox& box, Kinds& kinds) {
-  ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> db,
-                   sqlite::Connection::Open({.path = options.path, .vfs = options.vfs}));
-  RETURN_IF_ERROR(sqlite::Migrate(*db, DirectorySchema()));
+  ASSIGN_OR_RETURN(std::unique_ptr<sql::Connection> db, database.Connect());
+  RETURN_IF_ERROR(db->Migrate("directory", DirectorySchema()));
   return std::unique_ptr<ObjectStore>(new ObjectStore(std::move(db), box, kinds));
 }
 
@@ -29,8 +28,8 @@ std::unique_ptr<KindTable> ObjectStore::MakeTable(std::shared_ptr<const KindSche
 absl::StatusOr<ObjectPage> ObjectStore::List(std::string_view kind, std::string_view name,
                                              const ListQuery& query) {
   // One snapshot for rows and revision.
-  ASSIGN_OR_RETURN(const sqlite::Transaction snapshot,
-                   sqlite::Transaction::Begin(*db_, sqlite::Transaction::Kind::kRead));
+  ASSIGN_OR_RETURN(const sql::Transaction snapshot,
+                   sql::Transaction::Begin(*db_, sql::Transaction::kRead));
   if (kind.empty()) return ListAll(query);
   const std::shared_ptr<const KindSchema> schema = kinds_->Of(kind);
   DirectoryDelta unused;

@@ -1,8 +1,8 @@
 #pragma once
 
 // Configuration as the store keeps it: objects, their revisions, and the directory's own tables, in
-// one SQLite file apart from the mail. Everything blocks; one thread at a time for each of Writer
-// and Reader. Invariants:
+// one database apart from the mail's rows. Everything blocks; one thread at a time for each of
+// Writer and Reader. Invariants:
 //  1. A commit is one transaction with a guarded update of the head: of two that saw the same head
 //  one is kAborted.
 //  2. No row holds a write_only value, and none of a kind with secrets is readable without the key.
@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "lib/sqlite/connection.h"
+#include "store-service/database/sql/connection.h"
 #include "store-service/directory/records.h"
 #include "store-service/objects/credentials.h"
 #include "store-service/objects/generic_table.h"
@@ -23,11 +23,6 @@
 #include "store-service/objects/secret_box.h"
 
 namespace posthorn::store_service {
-
-struct ObjectsOptions {
-  std::string path;  // directory.db
-  std::string vfs;
-};
 
 // One object's change, ready to be written: checked against its kind, passwords already hashed.
 struct PreparedChange {
@@ -67,8 +62,9 @@ struct ObjectPage {
 
 class ObjectStore {
  public:
-  // Opens or makes the file. `box` and `kinds` outlive this.
-  static absl::StatusOr<std::unique_ptr<ObjectStore>> Open(ObjectsOptions options,
+  // A connection of its own; the tables are made when they are not there. `box` and `kinds` outlive
+  // this.
+  static absl::StatusOr<std::unique_ptr<ObjectStore>> Open(sql::Database& database,
                                                            const SecretBox& box, Kinds& kinds);
 
   // kAborted: the head or a guarded object moved. kAlreadyExists: a name or address is taken, or an
@@ -81,16 +77,16 @@ class ObjectStore {
     return ReadHistory(*db_, *box_, query);
   }
   absl::StatusOr<uint64_t> Head() { return ReadHead(*db_); }
-  sqlite::Connection& db() { return *db_; }
+  sql::Connection& db() { return *db_; }
 
  private:
-  ObjectStore(std::unique_ptr<sqlite::Connection> db, const SecretBox& box, Kinds& kinds)
+  ObjectStore(std::unique_ptr<sql::Connection> db, const SecretBox& box, Kinds& kinds)
       : db_(std::move(db)), box_(&box), kinds_(&kinds) {}
   std::unique_ptr<KindTable> MakeTable(std::shared_ptr<const KindSchema> kind,
                                        DirectoryDelta& delta);
   absl::StatusOr<ObjectPage> ListAll(const ListQuery& query);
 
-  std::unique_ptr<sqlite::Connection> db_;
+  std::unique_ptr<sql::Connection> db_;
   const SecretBox* box_;
   Kinds* kinds_;
   friend class CommitRun;

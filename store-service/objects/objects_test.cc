@@ -1,5 +1,6 @@
 // What is committed, what comes back, and who wins.
 
+#include "store-service/database/sql/sqlite.h"
 #include "store-service/objects/objects_fixture.h"
 
 namespace posthorn::store_service {
@@ -116,7 +117,8 @@ TEST_F(ObjectsTest, CommitWithALostAnswerIsThereAfterARestart) {
   {
     const SecretBox box(store_->box());
     Kinds kinds;
-    auto other = ObjectStore::Open({.path = directory_ + "/directory.db"}, box, kinds);
+    const auto database = sql::OpenSqlite({.path = directory_ + "/directory.db"});
+    auto other = ObjectStore::Open(*database, box, kinds);
     ASSERT_TRUE(other.ok()) << other.status();
     PreparedCommit commit;
     commit.changes.push_back({.kind = kinds.Of(kDomain), .name = "example.org"});

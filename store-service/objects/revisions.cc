@@ -14,7 +14,7 @@ absl::StatusOr<std::optional<std::string>> Sealed(const SecretBox& box, const Ki
   return std::optional<std::string>(std::move(sealed));
 }
 
-absl::StatusOr<std::optional<std::string>> Column(const SecretBox& box, const sqlite::Cursor& row,
+absl::StatusOr<std::optional<std::string>> Column(const SecretBox& box, const sql::Cursor& row,
                                                   int column, std::string_view kind) {
   if (row.IsNull(column)) return std::optional<std::string>();
   if (row.Int(2) == 0) return std::optional<std::string>(row.Text(column));
@@ -22,12 +22,12 @@ absl::StatusOr<std::optional<std::string>> Column(const SecretBox& box, const sq
   return std::optional<std::string>(std::move(open));
 }
 
-std::optional<sqlite::Bytes> AsBytes(const std::optional<std::string>& data) {
-  return data ? std::optional(sqlite::Bytes(*data)) : std::nullopt;
+std::optional<sql::Bytes> AsBytes(const std::optional<std::string>& data) {
+  return data ? std::optional(sql::Bytes(*data)) : std::nullopt;
 }
 
-absl::Status ReadChanges(sqlite::Connection& db, const SecretBox& box, Revision& revision) {
-  sqlite::Cursor row = db.Query(
+absl::Status ReadChanges(sql::Connection& db, const SecretBox& box, Revision& revision) {
+  sql::Cursor row = db.Query(
       "SELECT kind,name,sealed,before,after FROM revision_change WHERE revision=?1 ORDER BY "
       "position",
       revision.revision);
@@ -43,22 +43,22 @@ absl::Status ReadChanges(sqlite::Connection& db, const SecretBox& box, Revision&
 
 }  // namespace
 
-absl::StatusOr<uint64_t> ReadHead(sqlite::Connection& db) {
+absl::StatusOr<uint64_t> ReadHead(sql::Connection& db) {
   ASSIGN_OR_RETURN(const int64_t head, db.Integer("SELECT revision FROM head"));
   return static_cast<uint64_t>(head);
 }
 
-absl::Status AdvanceHead(sqlite::Connection& db, uint64_t expected) {
+absl::Status AdvanceHead(sql::Connection& db, uint64_t expected) {
   RETURN_IF_ERROR(db.Run("UPDATE head SET revision=revision+1 WHERE revision=?1", expected));
   return db.changes() == 1 ? absl::OkStatus() : base::Aborted("the configuration has moved on");
 }
 
-absl::Status WriteRevision(sqlite::Connection& db, const Revision& revision) {
+absl::Status WriteRevision(sql::Connection& db, const Revision& revision) {
   return db.Run("INSERT INTO revision VALUES(?1,?2,?3,?4)", revision.revision, revision.time_ms,
                 revision.author, revision.reason);
 }
 
-absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision,
+absl::Status WriteRevisionChange(sql::Connection& db, const SecretBox& box, uint64_t revision,
                                  int position, const KindSchema& kind,
                                  const RevisionChange& change) {
   ASSIGN_OR_RETURN(const std::optional<std::string> before, Sealed(box, kind, change.before));
@@ -68,7 +68,7 @@ absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, u
                 AsBytes(after));
 }
 
-absl::StatusOr<std::vector<Revision>> ReadHistory(sqlite::Connection& db, const SecretBox& box,
+absl::StatusOr<std::vector<Revision>> ReadHistory(sql::Connection& db, const SecretBox& box,
                                                   const HistoryQuery& query) {
   constexpr uint64_t kAll = std::numeric_limits<int64_t>::max();
   const uint64_t first = query.revision != 0 ? query.revision : 0;
@@ -76,7 +76,7 @@ absl::StatusOr<std::vector<Revision>> ReadHistory(sqlite::Connection& db, const 
       query.revision != 0 ? query.revision : (query.before != 0 ? query.before - 1 : kAll);
   std::vector<Revision> revisions;
   {
-    sqlite::Cursor row = db.Query(
+    sql::Cursor row = db.Query(
         "SELECT revision,time_ms,author,reason FROM revision WHERE revision BETWEEN ?1 AND ?2 "
         "ORDER BY revision DESC LIMIT ?3",
         first, last, query.limit);

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lib/sqlite/connection.h"
+#include "store-service/database/sql/connection.h"
 #include "store-service/objects/kind_schema.h"
 #include "store-service/objects/secret_box.h"
 
@@ -27,11 +27,11 @@ struct Revision {
 };
 
 // All block; writing happens in the caller's transaction.
-absl::StatusOr<uint64_t> ReadHead(sqlite::Connection& db);
+absl::StatusOr<uint64_t> ReadHead(sql::Connection& db);
 // head := expected + 1. kAborted: it was not `expected`.
-absl::Status AdvanceHead(sqlite::Connection& db, uint64_t expected);
-absl::Status WriteRevision(sqlite::Connection& db, const Revision& revision);
-absl::Status WriteRevisionChange(sqlite::Connection& db, const SecretBox& box, uint64_t revision,
+absl::Status AdvanceHead(sql::Connection& db, uint64_t expected);
+absl::Status WriteRevision(sql::Connection& db, const Revision& revision);
+absl::Status WriteRevisionChange(sql::Connection& db, const SecretBox& box, uint64_t revision,
                                  int position, const KindSchema& kind,
                                  const RevisionChange& change);
 struct HistoryQuery {
@@ -40,7 +40,7 @@ struct HistoryQuery {
   uint32_t limit = 100;
 };
 // Newest first.
-absl::StatusOr<std::vector<Revision>> ReadHistory(sqlite::Connection& db, const SecretBox& box,
+absl::StatusOr<std::vector<Revision>> ReadHistory(sql::Connection& db, const SecretBox& box,
                                                   const HistoryQuery& query);
 
 }  // namespace posthorn::store_service

@@ -18,9 +18,9 @@ constexpr size_t kKeysInAQuestion = 50000;
 constexpr std::chrono::milliseconds kPatience{30000};
 constexpr std::chrono::milliseconds kLookAround{1000};
 
-absl::Status ReadJournals(sqlite::Connection& db,
+absl::Status ReadJournals(sql::Connection& db,
                           std::vector<std::pair<std::string, std::string>>& out) {
-  sqlite::Cursor row = db.Query("SELECT id,description FROM journal");
+  sql::Cursor row = db.Query("SELECT id,description FROM journal");
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();
@@ -50,7 +50,7 @@ void JournalsService::Register(rpc::Server& server) {
 net::Task<absl::Status> JournalsService::Load() {
   auto rows = std::make_shared<std::vector<std::pair<std::string, std::string>>>();
   CO_RETURN_IF_ERROR(co_await configuration_.Write(
-      [rows](sqlite::Connection& db) { return ReadJournals(db, *rows); }));
+      [rows](sql::Connection& db) { return ReadJournals(db, *rows); }));
   for (const auto& [id, description] : *rows) journals_[id].description = description;
   co_return absl::OkStatus();
 }
@@ -63,9 +63,9 @@ net::Task<absl::StatusOr<v1::RegisterJournalReply>> JournalsService::RegisterJou
     // Counted from before it is durable: only more is kept by that.
     journals_[request.journal_id()].description = request.description();
     CO_RETURN_IF_ERROR(co_await configuration_.Write(
-        [id = request.journal_id(), description = request.description()](sqlite::Connection& db) {
-          return db.Run("INSERT OR REPLACE INTO journal VALUES(?1,?2,?3)", sqlite::Bytes(id),
-                        description, base::WallSeconds());
+        [id = request.journal_id(), description = request.description()](sql::Connection& db) {
+          return db.Run("REPLACE INTO journal VALUES(?1,?2,?3)", sql::Bytes(id), description,
+                        base::WallSeconds());
         }));
     observe::Info("store.journal", {{"id", base::Hex(request.journal_id())},
                                     {"description", request.description()}});
@@ -95,8 +95,8 @@ net::Task<absl::StatusOr<v1::UnregisterJournalReply>> JournalsService::Unregiste
   v1::UnregisterJournalReply reply;
   reply.set_description(journal->second.description);
   // Counted until it is durable that it does not.
-  CO_RETURN_IF_ERROR(co_await configuration_.Write([id](sqlite::Connection& db) {
-    return db.Run("DELETE FROM journal WHERE id=?1", sqlite::Bytes(id));
+  CO_RETURN_IF_ERROR(co_await configuration_.Write([id](sql::Connection& db) {
+    return db.Run("DELETE FROM journal WHERE id=?1", sql::Bytes(id));
   }));
   observe::Warning("store.journal.unregistered",
                    {{"id", base::Hex(id)}, {"description", reply.description()}});
