@@ -1,6 +1,6 @@
 #pragma once
 
-// Owning pointers to OpenSSL's objects; for .cc files of lib/net only.
+// Owning pointers to OpenSSL's objects; for .cc files of lib/net and lib/certs only.
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>

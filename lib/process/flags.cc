@@ -48,6 +48,18 @@ absl::Status CheckListen(std::string_view value) {
       "unix: only; leave it out, and callers log in");
 }
 
+// Over TCP a certificate says who calls, not a port.
+absl::Status CheckRoles(const Flags& flags) {
+  for (const std::string& listen : flags.listen) {
+    if (flags.tls_cert.empty() || listen.starts_with("unix:")) continue;
+    if (listen.find('=') != std::string::npos) {
+      return base::Invalid(
+          base::StrCat("--listen ", listen, ": with --tls-cert the role is the certificate's"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Assign(ParsedFlags& out, const std::vector<std::string>& own, std::string_view name,
                     std::string value) {
   if (std::string* text = TextFlag(out, name)) {
@@ -106,6 +118,7 @@ absl::StatusOr<ParsedFlags> ParseFlags(std::span<const std::string> arguments,
       out.flags.tls_cert.empty() != out.flags.tls_ca.empty()) {
     return base::Invalid("--tls-cert, --tls-key and --tls-ca go together");
   }
+  RETURN_IF_ERROR(CheckRoles(out.flags));
   // sun_path holds 108 bytes; a name that was cut would be another file.
   if (out.flags.run.size() > 70)
     return base::Invalid("--run: path is longer than 70 bytes, too long for sockets");
@@ -130,7 +143,8 @@ std::string Usage(std::string_view process, const std::vector<std::string>& own)
       "  --name NAME           this replica's name, the same after a restart (the host's)\n"
       "  --advertise HOST:PORT where other processes reach this one\n"
       "  --tls-cert, --tls-key, --tls-ca FILE\n"
-      "                        mTLS for every gRPC connection over TCP\n"
+      "                        mTLS for every gRPC connection over TCP; read again when they "
+      "change\n"
       "  --version, --help\n");
   for (const std::string& flag : own) base::StrAppend(text, "  ", flag, " VALUE\n");
   return text;
@@ -142,6 +156,11 @@ std::string SocketWord(std::string_view process) {
   if (process == "spam-service") return "spam";
   if (process == "admin-service") return "admin";
   return std::string(process);
+}
+
+std::string ProcessOf(std::string_view word) {
+  if (word == "store" || word == "spam" || word == "admin") return base::StrCat(word, "-service");
+  return word == "queue" ? "delivery-queue" : std::string(word);
 }
 
 std::string SocketTarget(const std::string& run, std::string_view word, std::string_view process) {

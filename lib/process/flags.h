@@ -23,6 +23,8 @@ std::string Usage(std::string_view process, const std::vector<std::string>& own)
 
 // "store-service" → "store": the word in socket names and flags; gateways keep their name.
 std::string SocketWord(std::string_view process);
+// "store" → "store-service".
+std::string ProcessOf(std::string_view word);
 // Where `process` reaches the service called `word`.
 std::string SocketTarget(const std::string& run, std::string_view word, std::string_view process);
 

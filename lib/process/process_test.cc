@@ -57,6 +57,9 @@ TEST(Flags, WhatIsWrongIsNamed) {
       {{"--listen", "0.0.0.0:9080=cli"}, "role cli"},
       {{"--listen", "192.0.2.1:9080=cli"}, "role cli"},
       {{"--listen", ":9080=cli"}, "role cli"},
+      {{"--tls-cert", "c", "--tls-key", "k"}, "go together"},
+      {{"--listen", ":9080=spam-service", "--tls-cert", "c", "--tls-key", "k", "--tls-ca", "a"},
+       "certificate's"},
       {{"--run", std::string(90, 'a')}, "--run"}};
   for (const auto& [arguments, expected] : cases) {
     EXPECT_THAT(std::string(base::Message(ParseFlags(arguments, {}).status())),

@@ -19,6 +19,7 @@
 #include "lib/process/life.h"
 #include "lib/process/privileges.h"
 #include "lib/process/stop_signal.h"
+#include "lib/rpc/credentials.h"
 #include "posthorn/common/v1/common.pb.h"
 
 namespace posthorn::process {
@@ -35,8 +36,10 @@ observe::Level ParseLevel(std::string_view name) {
 }
 
 // Without --listen and --run nobody could call, which is right for gateways in tests.
-rpc::Server::Options ServerOptions(const Flags& flags, const Service::Options& options) {
+rpc::Server::Options ServerOptions(const Flags& flags, const Service::Options& options,
+                                   std::shared_ptr<rpc::Credentials> credentials) {
   rpc::Server::Options out;
+  out.credentials = std::move(credentials);
   out.process = options.process;
   for (const std::string& role :
        flags.run.empty() ? std::vector<std::string>() : options.caller_roles) {
@@ -101,6 +104,18 @@ class ServiceImpl : public Service {
     server_.reset();
   }
 
+  // After the change of user: the files are read again later.
+  absl::Status LoadCredentials() {
+    if (flags_.tls_cert.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(credentials_, rpc::Credentials::Load(
+                                       loop_, {flags_.tls_cert, flags_.tls_key, flags_.tls_ca}));
+    ASSIGN_OR_RETURN(const std::string owner, rpc::RoleOf(credentials_->current()->names));
+    if (owner != options_.process) {
+      return base::Invalid(base::StrCat(flags_.tls_cert, " belongs to ", owner));
+    }
+    return absl::OkStatus();
+  }
+
   const Flags& flags() const override { return flags_; }
   net::Loop& loop() override { return loop_; }
   net::Drain& drain() override { return life_.drain(); }
@@ -109,7 +124,8 @@ class ServiceImpl : public Service {
   rpc::Client& spam() override { return Reach(spam_, flags_.spam, "spam"); }
   rpc::Client& admin() override { return Reach(admin_, flags_.admin, "admin"); }
   rpc::Server& server() override {
-    if (!server_) server_ = rpc::Server::Create(loop_, ServerOptions(flags_, options_));
+    if (!server_)
+      server_ = rpc::Server::Create(loop_, ServerOptions(flags_, options_, credentials_));
     return *server_;
   }
   std::shared_ptr<const config::Snapshot> config() override { return life_.config(); }
@@ -135,8 +151,11 @@ class ServiceImpl : public Service {
   rpc::Client& Reach(std::unique_ptr<rpc::Client>& client, const std::string& flag,
                      std::string_view word) {
     if (!client) {
-      client = rpc::Client::Create(
-          loop_, {flag.empty() ? SocketTarget(flags_.run, word, options_.process) : flag, ""});
+      rpc::Client::Options options;
+      options.target = flag.empty() ? SocketTarget(flags_.run, word, options_.process) : flag;
+      options.credentials = credentials_;
+      options.process = ProcessOf(word);
+      client = rpc::Client::Create(loop_, std::move(options));
     }
     return *client;
   }
@@ -144,6 +163,7 @@ class ServiceImpl : public Service {
   const Options options_;
   const Flags flags_;
   net::Loop loop_;
+  std::shared_ptr<rpc::Credentials> credentials_;  // null without --tls-cert
   std::unique_ptr<rpc::Client> store_, queue_, spam_, admin_;
   std::unique_ptr<rpc::Server> server_;
   Life life_;
@@ -176,7 +196,12 @@ std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options)
   }
   observe::Info("process.start",
                 {{"version", Version()}, {"pid", getpid()}, {"open_files", RaiseFileLimit()}});
-  return std::make_unique<ServiceImpl>(std::move(options), std::move(parsed->flags));
+  auto service = std::make_unique<ServiceImpl>(std::move(options), std::move(parsed->flags));
+  if (const absl::Status loaded = service->LoadCredentials(); !loaded.ok()) {
+    observe::Error("process.failed", {{"step", "certificates"}, {"reason", base::Message(loaded)}});
+    std::exit(1);
+  }
+  return service;
 }
 
 }  // namespace posthorn::process

@@ -5,9 +5,13 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
+#include "lib/base/strings.h"
+#include "lib/certs/issue.h"
 #include "lib/net/loop.h"
+#include "lib/rpc/credentials.h"
 #include "lib/rpc/methods/admin.h"
 #include "lib/testing/temp_dir.h"
 #include "posthorn/common/v1/common.pb.h"
@@ -93,6 +97,57 @@ TEST(Service, WaitsForAdminAndIsKnownThereByItsSocket) {
   loop.Stop();
   thread.join();
   admin->Stop(std::chrono::milliseconds(0));
+}
+
+// A folder with a certificate of `process`, as flags.
+std::vector<std::string> WriteCertificate(const std::string& folder, const std::string& process,
+                                          const certs::Identity& authority) {
+  const auto identity =
+      certs::Issue(authority, {rpc::CertificateName(process)}, certs::Validity::Days(1));
+  const std::string begin = folder + "/" + process;
+  std::ofstream(begin + ".crt") << identity->certificate_pem;
+  std::ofstream(begin + ".key") << identity->key_pem;
+  std::ofstream(begin + ".ca") << authority.certificate_pem;
+  return {"--tls-cert", begin + ".crt", "--tls-key", begin + ".key", "--tls-ca", begin + ".ca"};
+}
+
+TEST(Service, IsKnownOverTcpByItsCertificate) {
+  const testing::TempDir directory;
+  const auto authority = certs::MakeAuthority("Test", certs::Validity::Days(1));
+  WriteCertificate(directory.path(), "admin-service", *authority);
+  net::Loop loop;
+  const std::string begin = directory.path() + "/admin-service";
+  auto credentials = rpc::Credentials::Load(loop, {begin + ".crt", begin + ".key", begin + ".ca"});
+  ASSERT_TRUE(credentials.ok()) << credentials.status();
+  const auto admin = rpc::Server::Create(
+      loop,
+      {.addresses = {{"127.0.0.1:0"}}, .process = "admin-service", .credentials = *credentials});
+  admin->HandleStream(rpc::admin::kConfigWatch, {"imap-gateway"},
+                      [](rpc::ServerCall& call) { return SayOnce(call); });
+  ASSERT_TRUE(admin->Start().ok());
+  std::thread thread([&] { loop.Run(); });
+  std::vector<std::string> flags = WriteCertificate(directory.path(), "imap-gateway", *authority);
+  flags.insert(flags.end(), {"--admin", base::StrCat("127.0.0.1:", admin->port(0))});
+  const auto gateway = Make(directory.path(), {.process = "imap-gateway"}, flags);
+  uint64_t revision = 0;
+  EXPECT_EQ(gateway->Run([&] {
+    revision = gateway->config()->revision();
+    return RaiseSoon(gateway->loop());
+  }),
+            0);
+  EXPECT_EQ(revision, 12u);
+  loop.Stop();
+  thread.join();
+  admin->Stop(std::chrono::milliseconds(0));
+}
+
+TEST(ServiceDeathTest, DoesNotStartWithAnotherProcesssCertificate) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const testing::TempDir directory;
+  const auto authority = certs::MakeAuthority("Test", certs::Validity::Days(1));
+  const auto flags = WriteCertificate(directory.path(), "imap-gateway", *authority);
+  EXPECT_EXIT(Make(directory.path(), {.process = "smtp-gateway"}, flags),
+              ::testing::ExitedWithCode(1), "belongs to imap-gateway");
 }
 
 }  // namespace

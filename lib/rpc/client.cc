@@ -1,82 +1,89 @@
 #include "lib/rpc/client.h"
 
-#include <grpcpp/create_channel.h>
-
 #include <vector>
 
 #include "lib/rpc/client_calls.h"
+#include "lib/rpc/credentials.h"
+#include "lib/rpc/line.h"
 
 namespace posthorn::rpc {
 namespace {
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kLargestMessage);
-  arguments.SetMaxSendMessageSize(kLargestMessage);
-  // Fewer filters on each call; deadlines are one of them and stay.
-  arguments.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-  // Each client has connections of its own: another loop's thread must not serve them.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  if (!target.starts_with("unix:")) {
-    // Over a network a peer may vanish without a word; the server's limit is 10 s (server.cc).
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
-  }
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-}
+constexpr std::chrono::milliseconds kTidyEvery{1000};
 
 class ClientImpl : public Client {
  public:
   ClientImpl(net::Loop& loop, Options options)
       : loop_(loop),
+        options_(std::move(options)),
         completions_(Completions::For(loop)),
-        channel_(MakeChannel(options.target)),
-        plain_(std::make_shared<PlainCalls>(loop, channel_, completions_->queue(),
-                                            std::move(options.authorization))) {}
-  ~ClientImpl() override {
-    for (const auto& stream : streams_) stream->Close();
-    plain_->Close();
+        line_(NewLine()) {
+    if (options_.credentials && !options_.target.starts_with("unix:"))
+      change_ = options_.credentials->OnChange([this] { OnNewCredentials(); });
   }
 
   std::unique_ptr<RawCall> Start(std::string_view path, std::string_view stream, Flow flow,
                                  CallOptions options) override {
-    if (stream.empty()) return plain_->Start(std::string(path), std::move(options));
-    return StartOnStream(loop_, Stream(stream, flow), path, std::move(options));
+    if (stream.empty()) return line_->plain().Start(std::string(path), std::move(options));
+    return StartOnStream(loop_, line_->Stream(stream, flow), path, std::move(options));
   }
   net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, Flow flow,
                                   CallOptions options, const google::protobuf::MessageLite& request,
                                   google::protobuf::MessageLite& reply) override {
     if (stream.empty()) {
-      return plain_->Call(std::string(path), std::move(options), request, reply);
+      return line_->plain().Call(std::string(path), std::move(options), request, reply);
     }
-    return CallOnStream(Stream(stream, flow), path, std::move(options), request, reply);
+    return CallOnStream(line_->Stream(stream, flow), path, std::move(options), request, reply);
   }
   bool connected() const override {
-    const grpc_connectivity_state state = channel_->GetState(false);
+    const grpc_connectivity_state state = line_->state();
     return state == GRPC_CHANNEL_READY || state == GRPC_CHANNEL_IDLE;
   }
 
  private:
-  // A client has few streams: a linear search is the fastest.
-  const std::shared_ptr<ClientStream>& Stream(std::string_view name, Flow flow) {
-    for (const auto& stream : streams_) {
-      if (stream->name() == name) return stream;
+  // A line that calls have left. A coroutine may be on its way to it: it goes when it was idle
+  // twice.
+  struct Retired {
+    std::unique_ptr<Line> line;
+    bool was_idle = false;
+  };
+
+  std::unique_ptr<Line> NewLine() { return std::make_unique<Line>(loop_, *completions_, options_); }
+  // The new certificate has to prove itself first: a server may not know its authority yet.
+  void OnNewCredentials() {
+    next_ = NewLine();
+    if (line_->state() != GRPC_CHANNEL_READY) return Move();
+    loop_.Spawn("rpc.renew", MoveWhenReady(next_->shared_plain(), this));
+  }
+  // `self` is there as long as `plain` is not closed.
+  static net::Task<void> MoveWhenReady(std::shared_ptr<PlainCalls> plain, ClientImpl* self) {
+    while (!plain->closed() && !plain->ready()) {
+      co_await PlainCalls::WaitUntilReady(plain, TimePoint::max());
     }
-    streams_.push_back(std::make_shared<ClientStream>(loop_, channel_, completions_->queue(),
-                                                      std::string(name), flow));
-    streams_.back()->Open();
-    return streams_.back();
+    if (!plain->closed() && self->next_ && self->next_->shared_plain() == plain) self->Move();
+  }
+  void Move() {
+    retired_.push_back({std::exchange(line_, std::move(next_))});
+    if (!tidy_) tidy_ = loop_.After(kTidyEvery, [this] { Tidy(); });
+  }
+  void Tidy() {
+    std::erase_if(retired_, [](Retired& retired) {
+      const bool was_idle = std::exchange(retired.was_idle, retired.line->idle());
+      return was_idle && retired.was_idle;
+    });
+    tidy_.reset();
+    if (!retired_.empty()) tidy_ = loop_.After(kTidyEvery, [this] { Tidy(); });
   }
 
   net::Loop& loop_;
+  const Options options_;
   std::shared_ptr<Completions> completions_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::shared_ptr<PlainCalls> plain_;
-  std::vector<std::shared_ptr<ClientStream>> streams_;
+  std::unique_ptr<Line> line_;
+  // Connects with the newest certificate; null when line_ has it.
+  std::unique_ptr<Line> next_;
+  std::vector<Retired> retired_;
+  std::unique_ptr<net::Loop::Timer> tidy_;
+  std::shared_ptr<void> change_;
 };
 
 }  // namespace

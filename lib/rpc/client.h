@@ -23,6 +23,8 @@ class Loop;
 
 namespace posthorn::rpc {
 
+class Credentials;
+
 // How a request stream sends.
 enum class Flow {
   // A batch goes out only when all single-message calls of the last one are answered: callers' work gathers
@@ -49,7 +51,12 @@ class Client {
     // "unix:/path" or "host:port" (or any gRPC target).
     std::string target;
     // Sent as metadata for CLI and console callers; empty for processes.
-    std::string authorization;
+    std::string authorization = {};
+    // TLS for targets that are no unix sockets, with a certificate that shows who we are; null: plaintext.
+    // A changed certificate moves the client to new connections, without a failed call.
+    std::shared_ptr<Credentials> credentials = nullptr;
+    // Whom we mean to reach ("store-service"): the server's certificate must say so. Empty: the target's host.
+    std::string process = {};
   };
   // Never blocks and never fails: connecting goes on in the background with backoff, calls meanwhile end kUnavailable
   // at their deadline at the latest (wait-for-ready is off for request streams after the first 500 ms).

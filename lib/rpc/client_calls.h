@@ -56,6 +56,7 @@ class PlainCalls : public std::enable_shared_from_this<PlainCalls> {
 
   net::Loop& loop() { return loop_; }
   bool closed() const { return closed_; }
+  bool idle() const;
   grpc::GenericStub& stub() { return stub_; }
   grpc::CompletionQueue& queue() { return queue_; }
   void Prepare(grpc::ClientContext& context, const CallOptions& options) const;

@@ -282,6 +282,10 @@ void PlainCalls::Remove(const Member* member) {
   });
 }
 
+bool PlainCalls::idle() const {
+  return std::ranges::all_of(members_, [](const auto& weak) { return weak.expired(); });
+}
+
 void PlainCalls::Close() {
   closed_ = true;
   for (const auto& weak : std::exchange(members_, {})) {

@@ -51,6 +51,8 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
   // Ends all calls; nothing happens here any more.
   void Close();
   const std::string& name() const { return name_; }
+  // Nobody waits here, for an answer or for the stream.
+  bool idle() const { return slots_.size() == free_slots_.size() && waiting_for_up_.empty(); }
 
   bool up() const { return state_ == State::kUp; }
   // Until the stream is open; kUnavailable when that takes longer than calls may wait, or at

@@ -1,12 +1,27 @@
 #include "lib/rpc/incoming.h"
 
+#include <grpc/grpc_security_constants.h>
+
+#include "lib/base/clock.h"
 #include "lib/base/strings.h"
+#include "lib/observe/log.h"
+#include "lib/rpc/credentials.h"
 
 namespace posthorn::rpc {
 namespace {
 
 // Calls gRPC may hand over before the loop has taken one.
 constexpr int kRequestsAhead = 16;
+constexpr int64_t kTellEveryMicros = 10000000;
+
+std::vector<std::string> CertificateNames(const grpc::ServerContextBase& context) {
+  std::vector<std::string> names;
+  for (const grpc::string_ref& name :
+       context.auth_context()->FindPropertyValues(GRPC_PEER_DNS_PROPERTY_NAME)) {
+    names.emplace_back(name.data(), name.size());
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -56,18 +71,37 @@ void IncomingCalls::RequestNext() {
                        slot->requested.Arm(slot));
 }
 
-std::string IncomingCalls::RoleOf(const std::string& peer) const {
+// Once for each plain call and each request stream.
+absl::StatusOr<std::string> IncomingCalls::RoleOf(const grpc::ServerContextBase& context) {
   constexpr std::string_view kDescriptor = "fd:";
-  if (!peer.starts_with(kDescriptor)) return {};
+  const std::string peer = context.peer();
+  if (!peer.starts_with(kDescriptor)) {
+    if (!certificates_) return std::string();
+    absl::StatusOr<std::string> role = rpc::RoleOf(CertificateNames(context));
+    const int64_t now = base::MonotonicMicros();
+    if (!role.ok() && (refusal_told_ == 0 || now - refusal_told_ > kTellEveryMicros)) {
+      refusal_told_ = now;
+      observe::Warning("rpc.certificate_refused",
+                       {{"peer", peer}, {"reason", base::Message(role.status())}});
+    }
+    return role;
+  }
   const auto fd = base::ParseInt<int>(std::string_view(peer).substr(kDescriptor.size()));
   for (const RoleRange& range : roles_) {
     if (fd && *fd >= range.first && *fd < range.end) return range.role;
   }
-  return {};
+  return std::string();
+}
+
+void IncomingCalls::Refuse(Slot& slot, const absl::Status& status) {
+  slot.refused = std::move(slot.accepted);
+  slot.refused->call.Finish(ToGrpc(status), slot.finished.Arm(slot.shared_from_this()));
 }
 
 void IncomingCalls::OnCall(Slot& slot) {
-  slot.accepted->role = RoleOf(slot.accepted->context.peer());
+  absl::StatusOr<std::string> role = RoleOf(slot.accepted->context);
+  if (!role.ok()) return Refuse(slot, role.status());
+  slot.accepted->role = *std::move(role);
   std::erase_if(open_, [](const auto& weak) { return weak.expired(); });
   open_.push_back(slot.weak_from_this());
   const std::string& path = slot.accepted->context.method();
@@ -81,8 +115,7 @@ void IncomingCalls::OnCall(Slot& slot) {
     slot.plain = std::make_shared<PlainCall>(server_, *method, std::move(slot.accepted));
     return slot.plain->Begin();
   }
-  slot.refused = std::move(slot.accepted);
-  slot.refused->call.Finish(ToGrpc(status), slot.finished.Arm(slot.shared_from_this()));
+  Refuse(slot, status);
 }
 
 void IncomingCalls::Close(const absl::Status& status) {

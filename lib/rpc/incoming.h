@@ -24,6 +24,8 @@ class IncomingCalls : public std::enable_shared_from_this<IncomingCalls> {
   void AddRole(int first, int count, std::string role) {
     roles_.push_back({first, first + count, std::move(role)});
   }
+  // The role of callers that came by none of those descriptors is their certificate's.
+  void DemandCertificates() { certificates_ = true; }
   void Begin(std::shared_ptr<grpc::Server> grpc_server);
   // Ends everything that is open; from here on nothing touches gRPC.
   void Close(const absl::Status& status);
@@ -36,7 +38,8 @@ class IncomingCalls : public std::enable_shared_from_this<IncomingCalls> {
   };
   struct Slot;
   void RequestNext();
-  std::string RoleOf(const std::string& peer) const;
+  absl::StatusOr<std::string> RoleOf(const grpc::ServerContextBase& context);
+  void Refuse(Slot& slot, const absl::Status& status);
   void OnCall(Slot& slot);
 
   std::shared_ptr<ServerState> server_;
@@ -44,6 +47,8 @@ class IncomingCalls : public std::enable_shared_from_this<IncomingCalls> {
   std::shared_ptr<grpc::Server> grpc_server_;  // until Close
   grpc::ServerCompletionQueue& queue_;
   std::vector<RoleRange> roles_;
+  bool certificates_ = false;
+  int64_t refusal_told_ = 0;  // MonotonicMicros of the last warning
   std::vector<std::weak_ptr<Slot>> open_;
 };
 

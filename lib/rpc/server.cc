@@ -9,6 +9,7 @@
 
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "lib/rpc/channel_credentials.h"
 #include "lib/rpc/health.h"
 #include "lib/rpc/incoming.h"
 #include "lib/rpc/reflection.h"
@@ -19,8 +20,10 @@ namespace {
 
 constexpr std::string_view kUnix = "unix:";
 
-bool GrpcBinds(const Server::Options::Address& address) {
-  return address.role.empty() && !address.listen.starts_with(kUnix);
+// gRPC does not say on which of its ports a call came in: it binds only those whose callers have no
+// role, or have it from their certificates.
+bool GrpcBinds(const Server::Options& options, const Server::Options::Address& address) {
+  return (address.role.empty() || options.credentials) && !address.listen.starts_with(kUnix);
 }
 
 void Configure(grpc::ServerBuilder& builder) {
@@ -94,28 +97,39 @@ class ServerImpl : public Server {
   std::shared_ptr<Health> health_;
   std::shared_ptr<IncomingCalls> incoming_;
   std::vector<std::unique_ptr<RoleListener>> listeners_;
+  // gRPC's core asks them for certificates as long as there is a server.
+  std::shared_ptr<grpc::ServerCredentials> grpc_credentials_;
   std::shared_ptr<grpc::Server> server_;
 };
 
-// gRPC does not say on which of its ports a call came in: it binds only those whose callers have no
-// role. The place for TLS with client certificates, whose names then are the roles.
 void ServerImpl::AddPorts(grpc::ServerBuilder& builder) {
+  grpc_credentials_ = options_.credentials ? ServerCredentialsOf(options_.credentials)
+                                           : grpc::InsecureServerCredentials();
+  if (options_.credentials) incoming_->DemandCertificates();
+  bool plaintext = false;
   for (size_t i = 0; i < options_.addresses.size(); ++i) {
-    if (GrpcBinds(options_.addresses[i]))
-      builder.AddListeningPort(options_.addresses[i].listen, grpc::InsecureServerCredentials(),
-                               &ports_[i]);
+    const Options::Address& address = options_.addresses[i];
+    plaintext |= !options_.credentials && !address.listen.starts_with(kUnix);
+    if (!GrpcBinds(options_, address)) continue;
+    builder.AddListeningPort(address.listen, grpc_credentials_, &ports_[i]);
+  }
+  if (plaintext) {
+    observe::Warning("rpc.plaintext", {{"process", options_.process},
+                                       {"reason",
+                                        "TCP without certificates: whoever reaches the "
+                                        "port reads along and is believed"}});
   }
 }
 
 absl::Status ServerImpl::BindRoles() {
   for (size_t i = 0; i < options_.addresses.size(); ++i) {
     const Options::Address& address = options_.addresses[i];
-    if (GrpcBinds(address)) continue;
+    if (GrpcBinds(options_, address)) continue;
     const int first = FirstDescriptor(i, options_.addresses.size());
-    auto listener = address.listen.starts_with(kUnix)
-                        ? RoleListener::Bind(loop_, address.listen.substr(kUnix.size()),
-                                             address.mode, first)
-                        : RoleListener::BindTcp(loop_, address.listen, first, ports_[i]);
+    auto listener =
+        address.listen.starts_with(kUnix)
+            ? RoleListener::Bind(loop_, address.listen.substr(kUnix.size()), address.mode, first)
+            : RoleListener::BindTcp(loop_, address.listen, first, ports_[i]);
     if (!listener.ok()) return listener.status();
     incoming_->AddRole(first, kDescriptorsOfAListener, address.role);
     listeners_.push_back(*std::move(listener));
@@ -139,7 +153,9 @@ absl::Status ServerImpl::Start() {
     listeners_.clear();
     return status;
   }
-  server_ = builder->BuildAndStart();
+  server_ = std::shared_ptr<grpc::Server>(
+      builder->BuildAndStart().release(),
+      [credentials = grpc_credentials_](grpc::Server* server) { delete server; });
   if (!server_) {
     listeners_.clear();
     std::string all;

@@ -22,6 +22,8 @@ class Loop;
 
 namespace posthorn::rpc {
 
+class Credentials;
+
 // The server's side of a call with many messages. Valid until the handler returns.
 class ServerCall {
  public:
@@ -41,7 +43,7 @@ class Server {
  public:
   struct Options {
     // "unix:/path" or "host:port". Either may carry a role: callers are whom the file's mode, or the network,
-    // lets in.
+    // lets in. With credentials the role of a caller over TCP is its certificate's, whatever stands here.
     struct Address {
       std::string listen;
       std::string role;        // CallContext.role of its callers
@@ -49,6 +51,8 @@ class Server {
     };
     std::vector<Address> addresses;
     std::string process;  // label of the metrics
+    // Every TCP address demands certificates; null: they are plaintext.
+    std::shared_ptr<Credentials> credentials = nullptr;
   };
   static std::unique_ptr<Server> Create(net::Loop& loop, Options options);
   virtual ~Server() = default;  // Stop() was called or is implied
