@@ -23,6 +23,8 @@ struct AccountFacts {
   uint64_t quota = 0;  // bytes; 0: no limit
   // Bumped by password, disable and delete: tickets and sessions of an older one are void.
   uint64_t session_version = 0;
+  // Of the directory this was read from.
+  uint64_t revision = 0;
 };
 
 // Offered by the directory to lanes, Sync and tickets.
@@ -31,6 +33,9 @@ class Accounts {
   virtual ~Accounts() = default;
   // From memory; any thread; never blocks for long.
   virtual AccountFacts Facts(base::AccountId account) const = 0;
+  // OK: what Facts says from now on is not older than this call, whichever replica changed it.
+  // kUnavailable: nobody can know at the moment. On the store's loop.
+  virtual net::Task<absl::Status> CatchUp() { co_return absl::OkStatus(); }
 };
 
 struct Usage {

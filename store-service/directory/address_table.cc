@@ -17,24 +17,25 @@ namespace {
 
 // Statements are constant texts, so that the connection keeps them prepared; this macro writes them
 // for both tables. The order of "local@" and then domain is the order of the whole names.
-#define POSTHORN_ADDRESS_SQL(table)                                                             \
-  .find =                                                                                       \
-      "SELECT t.id,t.revision,t.data FROM domain d JOIN address a ON a.domain=d.id"             \
-      " AND a.local=?2 AND a.type=?3 JOIN " table " t ON t.id=a.object WHERE d.name=?1",        \
-  .release = "DELETE FROM address WHERE domain=(SELECT domain FROM " table                      \
-             " WHERE id=?1)"                                                                    \
-             " AND local=(SELECT local FROM " table " WHERE id=?1) AND type=?2 AND object=?1",  \
-  .put = "REPLACE INTO " table " VALUES(?1,?2,?3,?4,?5,?6)",                                    \
-  .session = "SELECT session_revision FROM " table " WHERE id=?1",                              \
-  .remove = "DELETE FROM " table " WHERE id=?1",                                                \
-  .list_all = "SELECT t.id,t.local||'@'||d.name,t.revision,t.data FROM " table                  \
-              " t JOIN domain d ON d.id=t.domain WHERE t.local||'@'>=?1"                        \
-              " AND t.local||'@'||d.name>?2"                                                    \
-              " AND (?3='' OR substr(t.local||'@'||d.name,-length(?3))=?3)"                     \
-              " ORDER BY t.local||'@',d.name LIMIT ?4",                                         \
-  .list_domain = "SELECT t.id,t.local||'@'||d.name,t.revision,t.data FROM domain d JOIN " table \
-                 " t ON t.domain=d.id WHERE d.name=?1 AND t.local||'@'>?2"                      \
-                 " ORDER BY t.local||'@' LIMIT ?3"
+#define POSTHORN_ADDRESS_SQL(table)                                                            \
+  .find =                                                                                      \
+      "SELECT t.id,t.revision,t.data FROM domain d JOIN address a ON a.domain=d.id"            \
+      " AND a.local=?2 AND a.type=?3 JOIN " table " t ON t.id=a.object WHERE d.name=?1",       \
+  .release = "DELETE FROM address WHERE domain=(SELECT domain FROM " table                     \
+             " WHERE id=?1)"                                                                   \
+             " AND local=(SELECT local FROM " table " WHERE id=?1) AND type=?2 AND object=?1", \
+  .put = "REPLACE INTO " table                                                                 \
+         "(id,domain,local,revision,session_revision,data) VALUES(?1,?2,?3,?4,?5,?6)",         \
+  .session = "SELECT session_revision FROM " table " WHERE id=?1",                             \
+  .remove = "DELETE FROM " table " WHERE id=?1",                                               \
+  .list_all = "SELECT t.id,t.local_at||d.name,t.revision,t.data FROM " table                   \
+              " t JOIN domain d ON d.id=t.domain WHERE t.local_at>=?1"                         \
+              " AND t.local_at||d.name>?2"                                                     \
+              " AND (?3='' OR substr(t.local_at||d.name,-length(?3))=?3)"                      \
+              " ORDER BY t.local_at,d.name LIMIT ?4",                                          \
+  .list_domain = "SELECT t.id,t.local_at||d.name,t.revision,t.data FROM domain d JOIN " table  \
+                 " t ON t.domain=d.id WHERE d.name=?1 AND t.local_at>?2"                       \
+                 " ORDER BY t.local_at LIMIT ?3"
 
 constexpr AddressSql kAccountSql{
     .type = AddressType::kAccount, .counter = "account", POSTHORN_ADDRESS_SQL("account")};

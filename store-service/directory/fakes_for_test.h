@@ -40,7 +40,7 @@ class ModelBuilder {
     return *this;
   }
   DirectoryDelta& delta() { return delta_; }
-  void Into(Model& model) { model.Apply(std::exchange(delta_, {})); }
+  void Into(Model& model) { model.Apply(std::exchange(delta_, {}), model.revision() + 1); }
 
  private:
   DirectoryDelta delta_;

@@ -19,6 +19,7 @@ struct FeedChange {
   std::string domain_name;
   bool end_sessions = false;
   bool all = false;
+  uint64_t revision = 0;  // that made it so
 };
 
 class Feed {

@@ -22,8 +22,30 @@ std::string Key(DomainId domain, std::string_view local) {
 
 }  // namespace
 
-void Model::Apply(const DirectoryDelta& delta) {
+void Model::Apply(const DirectoryDelta& delta, uint64_t revision) {
   const std::unique_lock lock(mutex_);
+  Show(delta);
+  revision_ = revision;
+}
+
+void Model::Replace(const DirectoryDelta& all, uint64_t revision) {
+  const std::unique_lock lock(mutex_);
+  domains_.clear();
+  domain_names_.clear();
+  addresses_.clear();
+  accounts_.clear();
+  aliases_.clear();
+  by_target_.clear();
+  Show(all);
+  revision_ = revision;
+}
+
+net::Task<absl::Status> Model::CatchUp() {
+  if (catch_up_) co_return co_await catch_up_();
+  co_return absl::OkStatus();
+}
+
+void Model::Show(const DirectoryDelta& delta) {
   // What goes makes room for what comes: names may move between objects in one commit.
   for (const AccountRecord& account : delta.accounts) {
     if (account.deleting) PutAccount(account);
@@ -124,15 +146,18 @@ const AliasRecord* Model::AliasById(AliasId alias) const {
 AccountFacts Model::Facts(base::AccountId account) const {
   const std::shared_lock lock(mutex_);
   const AccountRecord* record = AccountById(account);
-  if (record == nullptr) return {};
+  if (record == nullptr) return {.revision = revision_};
   if (record->deleting)
-    return {.state = AccountState::kDeleting, .session_version = record->session_revision};
+    return {.state = AccountState::kDeleting,
+            .session_version = record->session_revision,
+            .revision = revision_};
   const DomainRecord* domain = DomainById(record->domain);
   const bool enabled = record->enabled && domain != nullptr && domain->enabled;
   const uint64_t of_domain = domain != nullptr ? domain->session_revision : 0;
   return {.state = enabled ? AccountState::kActive : AccountState::kDisabled,
           .quota = record->quota,
-          .session_version = record->session_revision + of_domain};
+          .session_version = record->session_revision + of_domain,
+          .revision = revision_};
 }
 
 uint64_t Model::VersionOf(base::AccountId account) const {

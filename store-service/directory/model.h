@@ -2,8 +2,8 @@
 
 // The whole directory in memory: about 250 bytes an account. Written and looked up on the store's
 // loop; Facts() from any thread. Invariants:
-//  1. It shows exactly the committed state of directory.db, in order of commits (this process is
-//  the only writer).
+//  1. It shows exactly the committed state of directory.db, in order of commits; other replicas'
+//  are shown a moment later.
 //  2. An account that is being deleted has no address any more, but is known until its mail is
 //  gone.
 
@@ -22,7 +22,11 @@ namespace posthorn::store_service {
 
 class Model final : public Lookups, public Accounts {
  public:
-  void Apply(const DirectoryDelta& delta);
+  // `revision`: the head with this delta.
+  void Apply(const DirectoryDelta& delta, uint64_t revision);
+  // Forgets everything first.
+  void Replace(const DirectoryDelta& all, uint64_t revision);
+  uint64_t revision() const { return revision_; }
   // The mail of a deleted account is gone.
   void Forget(base::AccountId account);
 
@@ -31,8 +35,10 @@ class Model final : public Lookups, public Accounts {
   Found FindAddress(DomainId domain, std::string_view local) const override;
   // The configured one, the domain's oldest account, the oldest of all.
   std::vector<std::string> Postmasters(DomainId domain) const override;
+  void SetCatchUp(std::function<net::Task<absl::Status>()> work) { catch_up_ = std::move(work); }
   void SetPostmaster(std::string address) { postmaster_ = std::move(address); }
   AccountFacts Facts(base::AccountId account) const override;
+  net::Task<absl::Status> CatchUp() override;
   const AccountRecord* AccountById(base::AccountId account) const;
   const AliasRecord* AliasById(AliasId alias) const;
 
@@ -58,6 +64,7 @@ class Model final : public Lookups, public Accounts {
     uint64_t id;
   };
 
+  void Show(const DirectoryDelta& delta);
   void PutDomain(const DomainRecord& record);
   void RemoveDomain(DomainId id);
   void PutAccount(const AccountRecord& record);
@@ -67,6 +74,8 @@ class Model final : public Lookups, public Accounts {
                 std::vector<std::string>& out) const;
 
   std::string postmaster_;  // configured; empty: none
+  std::function<net::Task<absl::Status>()> catch_up_;
+  uint64_t revision_ = 0;
   mutable std::shared_mutex
       mutex_;  // held exclusively while the loop writes; the loop itself reads without it
   std::unordered_map<DomainId, DomainRecord> domains_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/base/ids.h"
@@ -43,7 +44,11 @@ struct AliasRecord {
   std::vector<std::string> targets;
 };
 
-// What one commit changed.
+inline constexpr std::string_view kDomainKind = "posthorn.config.v1.Domain";
+inline constexpr std::string_view kAccountKind = "posthorn.config.v1.Account";
+inline constexpr std::string_view kAliasKind = "posthorn.config.v1.Alias";
+
+// What one commit changed, or several.
 struct DirectoryDelta {
   std::vector<DomainRecord> domains;
   std::vector<DomainId> removed_domains;

@@ -60,7 +60,8 @@ class Expansion {
       domain_ = place.domain != nullptr ? place.domain->id : 0;
     }
     const bool postmaster = IsPostmaster(address);
-    if (postmaster && address.find('@') == std::string_view::npos) return FollowPostmaster(0, depth);
+    if (postmaster && address.find('@') == std::string_view::npos)
+      return FollowPostmaster(0, depth);
     if (place.domain == nullptr) return Leaf(std::string(address), Kind::kRemote);
     if (!place.domain->enabled) return Kind::kDisabled;
     if (place.found.account != nullptr) return FollowAccount(*place.found.account);

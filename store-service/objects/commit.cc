@@ -1,12 +1,20 @@
 // ObjectStore::Commit, step by step.
 
+#include <chrono>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "lib/base/strings.h"
 #include "store-service/objects/object_store.h"
 
 namespace posthorn::store_service {
+namespace {
+
+constexpr std::chrono::seconds kSettle{15};
+constexpr std::chrono::milliseconds kSettlePause{100};
+
+}  // namespace
 
 // One commit inside its transaction.
 class CommitRun {
@@ -15,7 +23,6 @@ class CommitRun {
       : store_(store), commit_(commit), revision_(commit.expected_head + 1) {}
 
   absl::StatusOr<Committed> Run() {
-    ASSIGN_OR_RETURN(sql::Transaction transaction, sql::Transaction::Begin(store_.db()));
     RETURN_IF_ERROR(AdvanceHead(store_.db(), commit_.expected_head));
     RETURN_IF_ERROR(ReadOld());
     for (size_t i = 0; i < commit_.changes.size(); ++i) {
@@ -24,8 +31,10 @@ class CommitRun {
     RETURN_IF_ERROR(Write());
     RETURN_IF_ERROR(CheckRemoved());
     RETURN_IF_ERROR(WriteHistory());
-    RETURN_IF_ERROR(transaction.Commit());
-    return Committed{revision_, std::move(delta_)};
+    return Committed{.since = commit_.expected_head,
+                     .revision = revision_,
+                     .delta = std::move(delta_),
+                     .names = {}};
   }
 
  private:
@@ -114,11 +123,12 @@ class CommitRun {
 
   absl::Status WriteHistory() {
     RETURN_IF_ERROR(WriteRevision(
-        store_.db(), {revision_, commit_.time_ms, commit_.author, commit_.reason, {}}));
+        store_.db(),
+        {revision_, commit_.time_ms, commit_.author, commit_.reason, {}, commit_.commit_id}));
     int position = 0;
     for (size_t i = 0; i < commit_.changes.size(); ++i) {
       const PreparedChange& change = commit_.changes[i];
-      RevisionChange log{change.kind->name, change.name, {}, {}};
+      RevisionChange log{change.kind->name, change.name, {}, {}, old_[i] ? old_[i]->id : ids_[i]};
       if (old_[i]) log.before = WithKey(*change.kind, old_[i]->name, old_[i]->data);
       if (!change.remove) log.after = WithKey(*change.kind, change.name, change.data);
       RETURN_IF_ERROR(
@@ -139,7 +149,34 @@ class CommitRun {
 };
 
 absl::StatusOr<Committed> ObjectStore::Commit(const PreparedCommit& commit) {
-  return CommitRun(*this, commit).Run();
+  Committed committed;
+  const auto run = [&] {
+    return sql::Transact(*db_, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(committed, CommitRun(*this, commit).Run());
+      return absl::OkStatus();
+    });
+  };
+  absl::Status status = run();
+  const auto deadline = std::chrono::steady_clock::now() + kSettle;
+  // The link broke while it was committed. The guard of a second try waits for the first one on the
+  // server, so that its answer is final.
+  for (bool unknown = false; absl::IsUnknown(status) || (unknown && absl::IsUnavailable(status));) {
+    unknown = true;
+    if (std::chrono::steady_clock::now() > deadline)
+      return base::Error(absl::StatusCode::kUnknown, "nobody knows whether this was committed");
+    std::this_thread::sleep_for(kSettlePause);
+    Committed first = committed;
+    status = run();
+    if (!absl::IsAborted(status)) continue;
+    const absl::StatusOr<std::string> there = ReadCommitId(*db_, commit.expected_head + 1);
+    if (there.ok() && *there == commit.commit_id) return first;
+    if (absl::IsUnavailable(there.status())) {
+      status = there.status();
+      committed = std::move(first);
+    }
+  }
+  RETURN_IF_ERROR(status);
+  return committed;
 }
 
 }  // namespace posthorn::store_service

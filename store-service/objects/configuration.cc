@@ -8,7 +8,8 @@
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "store-service/database/sql/sqlite.h"
-#include "store-service/directory/load.h"
+#include "store-service/directory/schema.h"
+#include "store-service/objects/key_check.h"
 #include "store-service/objects/key_file.h"
 
 namespace posthorn::store_service {
@@ -17,7 +18,6 @@ namespace {
 constexpr size_t kMaxQueuedCommits = 256;
 constexpr size_t kMaxQueuedReads = 1024;
 constexpr size_t kMaxQueuedHashes = 100;  // at 45 ms each and two threads: about two seconds
-constexpr std::chrono::milliseconds kEraseRetry{5000};
 
 absl::StatusOr<Credential> HashOne(const std::string& value) {
   // A hash made elsewhere is taken over; its SCRAM verifier is made at the first login.
@@ -27,6 +27,17 @@ absl::StatusOr<Credential> HashOne(const std::string& value) {
   ASSIGN_OR_RETURN(const auth::ScramVerifier verifier, auth::ScramVerifier::Make(value));
   credential.scram = verifier.ToString();
   return credential;
+}
+
+// A second replica must not make a key of its own.
+absl::Status ExpectKey(file::FileSystem& files, sql::Database& database, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<sql::Connection> db, database.Connect());
+  RETURN_IF_ERROR(db->Migrate("directory", DirectorySchema()));
+  ASSIGN_OR_RETURN(const bool has_key, HasKey(*db));
+  if (!has_key || !absl::IsNotFound(files.SizeOf(path).status())) return absl::OkStatus();
+  return base::Precondition(
+      base::StrCat("there is no ", path,
+                   ", but this database has a key: copy it from another store (--key-file)"));
 }
 
 }  // namespace
@@ -49,16 +60,19 @@ struct Configuration::Hashing {
 Configuration::Configuration(net::Loop& loop, std::string key, const Options& options)
     : loop_(loop), box_(std::move(key)), kinds_(options.pool), feed_(loop), erase_(loop) {}
 
-Configuration::~Configuration() = default;
+Configuration::~Configuration() { *self_ = nullptr; }
 
 absl::StatusOr<std::unique_ptr<Configuration>> Configuration::Open(net::Loop& loop,
                                                                    file::FileSystem& files,
                                                                    Options options) {
   if (options.key_file.empty()) options.key_file = options.directory + "/directory.key";
   const std::string path = options.directory + "/directory.db";
-  ASSIGN_OR_RETURN(std::string key, LoadOrMakeKey(files, options.key_file, path));
-  if (options.database == nullptr)
+  if (options.database == nullptr) {
     options.database = sql::OpenSqlite({.path = path, .vfs = options.vfs});
+  } else {
+    RETURN_IF_ERROR(ExpectKey(files, *options.database, options.key_file));
+  }
+  ASSIGN_OR_RETURN(std::string key, LoadOrMakeKey(files, options.key_file, path));
   std::unique_ptr<Configuration> configuration(new Configuration(loop, std::move(key), options));
   RETURN_IF_ERROR(base::Annotate(configuration->OpenTables(options), "directory"));
   return configuration;
@@ -68,10 +82,11 @@ absl::Status Configuration::OpenTables(const Options& options) {
   database_ = options.database;
   ASSIGN_OR_RETURN(writer_, ObjectStore::Open(*database_, box_, kinds_));
   ASSIGN_OR_RETURN(reader_, ObjectStore::Open(*database_, box_, kinds_));
-  ASSIGN_OR_RETURN(head_, writer_->Head());
-  ASSIGN_OR_RETURN(const DirectoryDelta all, LoadDirectory(writer_->db()));
-  model_.Apply(all);
-  for (const AccountRecord& account : all.accounts) {
+  RETURN_IF_ERROR(CheckKey(writer_->db(), box_.Derive("key check")));
+  ASSIGN_OR_RETURN(const Everything all, writer_->LoadAll());
+  tip_ = all.tip;
+  model_.Apply(all.directory, tip_.revision);
+  for (const AccountRecord& account : all.directory.accounts) {
     if (account.deleting) to_erase_.push_back(account.id);
   }
   write_pool_ = std::make_unique<net::BlockingPool>(loop_, "directory", 1, kMaxQueuedCommits);
@@ -79,12 +94,20 @@ absl::Status Configuration::OpenTables(const Options& options) {
   hash_pool_ =
       std::make_unique<net::BlockingPool>(loop_, "hash", options.hash_threads, kMaxQueuedHashes);
   hash_threads_ = static_cast<size_t>(options.hash_threads);
+  if (!database_->shared()) return absl::OkStatus();
+  // A connection of its own: a look at the head must not wait behind long lists.
+  ASSIGN_OR_RETURN(follower_, ObjectStore::Open(*database_, box_, kinds_));
+  follow_pool_ = std::make_unique<net::BlockingPool>(loop_, "directory-follow", 1, 16);
+  rounds_ =
+      std::make_unique<Rounds>(loop_, options.follow, [self = self_] { return Follow(self); });
+  model_.SetCatchUp([this] { return CatchUp(); });
   return absl::OkStatus();
 }
 
 net::Task<absl::StatusOr<uint64_t>> Configuration::Commit(CommitInput input) {
   // Before passwords are hashed; the guard in the transaction decides.
-  if (input.expected_head != head_) co_return base::Aborted("the configuration has moved on");
+  if (input.expected_head > head()) CO_RETURN_IF_ERROR(co_await CatchUp());
+  if (input.expected_head != head()) co_return base::Aborted("the configuration has moved on");
   CO_ASSIGN_OR_RETURN(PreparedCommit prepared, co_await Prepare(std::move(input)));
   net::Promise<absl::StatusOr<uint64_t>> promise(loop_);
   loop_.Spawn("directory.commit",
@@ -97,6 +120,7 @@ net::Task<absl::StatusOr<PreparedCommit>> Configuration::Prepare(CommitInput inp
                         .author = std::move(input.author),
                         .reason = std::move(input.reason),
                         .time_ms = base::WallMillis(),
+                        .commit_id = std::string(base::MessageId::New().bytes()),
                         .changes = {}};
   const auto hashing = std::make_shared<Hashing>(loop_);
   for (ChangeInput& asked : input.changes) {
@@ -107,6 +131,7 @@ net::Task<absl::StatusOr<PreparedCommit>> Configuration::Prepare(CommitInput inp
     change.expected_revision = asked.expected_revision;
     change.renamed_from = std::move(asked.renamed_from);
     if (change.name.empty() || asked.kind.empty()) co_return base::Invalid("kind or name missing");
+    if (change.name.size() > ObjectStore::kMaxName) co_return base::Invalid("the name is too long");
     if (!change.remove) {
       CO_ASSIGN_OR_RETURN(Stripped stripped, kinds_.Strip(*change.kind, asked.data));
       change.data = std::move(stripped.data);
@@ -164,22 +189,28 @@ net::Task<void> Configuration::CommitAndApply(std::shared_ptr<const PreparedComm
     promise.Set(committed.status());
     co_return;
   }
-  Apply(*committed);
+  // What another replica committed since was followed already; then this was, too.
+  if (tip_.revision == committed->since)
+    Apply(*committed, {committed->revision, commit->commit_id});
   promise.Set(committed->revision);
 }
 
-void Configuration::Apply(const Committed& committed) {
+void Configuration::Apply(const Committed& committed, Tip tip) {
   std::vector<FeedChange> changes = DescribeChanges(model_, committed);
-  model_.Apply(committed.delta);
-  head_ = committed.revision;
+  model_.Apply(committed.delta, committed.revision);
+  tip_ = std::move(tip);
+  for (const AccountRecord& account : committed.delta.accounts) {
+    if (account.deleting) to_erase_.push_back(account.id);
+  }
+  Tell(std::move(changes));
+  erase_.NotifyAll();
+}
+
+void Configuration::Tell(std::vector<FeedChange> changes) {
   for (FeedChange& change : changes) {
     if (change.end_sessions && ender_ != nullptr) ender_->EndSessions(change.account);
     feed_.Push(std::move(change));
   }
-  for (const AccountRecord& account : committed.delta.accounts) {
-    if (account.deleting) to_erase_.push_back(account.id);
-  }
-  erase_.NotifyAll();
 }
 
 net::Task<absl::StatusOr<ObjectPage>> Configuration::List(std::string kind, std::string name,
@@ -217,45 +248,9 @@ void Configuration::RefreshCredential(CredentialOwner owner, std::string seen, C
 }
 
 net::Task<absl::Status> Configuration::Write(std::function<absl::Status(sql::Connection&)> work) {
-  co_return co_await write_pool_->Run(
-      [work = std::move(work), writer = writer_.get()] { return work(writer->db()); });
-}
-
-void Configuration::SetLifecycle(AccountLifecycle& lifecycle) {
-  lifecycle_ = &lifecycle;
-  loop_.Spawn("directory.erase", EraseLoop());
-}
-
-net::Task<void> Configuration::EraseLoop() {
-  for (;;) {
-    while (to_erase_.empty()) co_await erase_.Wait();
-    std::vector<base::AccountId> now;
-    now.swap(to_erase_);
-    std::vector<base::AccountId> again;
-    for (const base::AccountId account : now) {
-      if (!co_await EraseOne(account)) again.push_back(account);
-    }
-    if (again.empty()) continue;
-    to_erase_.insert(to_erase_.end(), again.begin(), again.end());
-    co_await net::Sleep(loop_, kEraseRetry);
-  }
-}
-
-net::Task<bool> Configuration::EraseOne(base::AccountId account) {
-  absl::Status status = co_await lifecycle_->EraseAccount(account);
-  if (status.ok()) {
-    status = co_await Write([account](sql::Connection& db) {
-      return db.Run("DELETE FROM deleting WHERE account=?1", account);
-    });
-  }
-  if (status.ok()) {
-    model_.Forget(account);
-    observe::Info("directory.account_erased", {{"account", account}});
-    co_return true;
-  }
-  observe::Warning("directory.erase_failed",
-                   {{"account", account}, {"reason", base::Message(status)}});
-  co_return false;
+  co_return co_await write_pool_->Run([work = std::move(work), writer = writer_.get()] {
+    return sql::Transact(writer->db(), [&] { return work(writer->db()); });
+  });
 }
 
 }  // namespace posthorn::store_service

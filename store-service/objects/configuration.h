@@ -3,8 +3,10 @@
 // The configuration and the directory as the rest of the store uses them: on the store's loop,
 // without blocking it. Invariants:
 //  1. A commit that reached the database is applied to the model and told to watchers, whatever
-//  became of its caller.
-//  2. Passwords are hashed on a pool of their own with a bounded queue; nothing else runs there.
+//  became of its caller, and whichever replica made it; in the order of revisions.
+//  2. On a shared database the model may be a moment behind. What is not found in it is only then
+//  not there when CatchUp() was OK since.
+//  3. Passwords are hashed on a pool of their own with a bounded queue; nothing else runs there.
 
 #include <functional>
 #include <memory>
@@ -17,6 +19,7 @@
 #include "store-service/directory/feed.h"
 #include "store-service/directory/model.h"
 #include "store-service/objects/object_store.h"
+#include "store-service/objects/rounds.h"
 
 namespace posthorn::store_service {
 
@@ -44,6 +47,8 @@ class Configuration {
     // Instead of directory.db.
     std::shared_ptr<sql::Database> database;
     std::string key_file;  // empty: directory.key
+    // How often to look for commits of other replicas, when there are any.
+    std::chrono::milliseconds follow{100};
     int hash_threads = 2;
     // For tests: kinds of another pool.
     const google::protobuf::DescriptorPool* pool =
@@ -60,7 +65,11 @@ class Configuration {
   net::Task<absl::StatusOr<uint64_t>> Commit(CommitInput input);
   net::Task<absl::StatusOr<ObjectPage>> List(std::string kind, std::string name, ListQuery query);
   net::Task<absl::StatusOr<std::vector<Revision>>> History(HistoryQuery query);
-  uint64_t head() const { return head_; }
+  uint64_t head() const { return tip_.revision; }
+
+  // OK: all that was committed before this call, by any replica, is in the model. kUnavailable: the
+  // database does not answer. At once when no other process writes to the database.
+  net::Task<absl::Status> CatchUp();
 
   net::Task<absl::StatusOr<std::optional<Credential>>> FindCredential(CredentialOwner owner);
   // In the background; a lost refresh is made at the next login.
@@ -89,16 +98,28 @@ class Configuration {
   // A coroutine of its own, so that a caller that goes away cannot part database and model.
   net::Task<void> CommitAndApply(std::shared_ptr<const PreparedCommit> commit,
                                  net::Promise<absl::StatusOr<uint64_t>> promise);
-  void Apply(const Committed& committed);
-  net::Task<void> EraseLoop();
+  void Apply(const Committed& committed, Tip tip);
+  void Tell(std::vector<FeedChange> changes);
+  // Where the coroutines that follow find this; null when it is gone.
+  using Self = std::shared_ptr<Configuration*>;
+  static net::Task<absl::Status> Follow(Self self);
+  void ApplyFollowed(Followed followed);
+  void Reload(const Followed& followed);
+  void NoteFollowed(const absl::Status& status);
+  static net::Task<void> EraseLoop(Self self);
   net::Task<bool> EraseOne(base::AccountId account);
+  // Accounts whose mail another replica has erased.
+  net::Task<void> ForgetErased();
+  void Forget(base::AccountId account);
 
   net::Loop& loop_;
   SecretBox box_;
   Kinds kinds_;
   Model model_;
   Feed feed_;
-  uint64_t head_ = 0;
+  Tip tip_;
+  Self self_ = std::make_shared<Configuration*>(this);
+  bool database_away_ = false;
   AccountLifecycle* lifecycle_ = nullptr;
   SessionEnder* ender_ = nullptr;
   std::vector<base::AccountId> to_erase_;
@@ -107,10 +128,13 @@ class Configuration {
   std::shared_ptr<sql::Database> database_;
   std::unique_ptr<ObjectStore> writer_;
   std::unique_ptr<ObjectStore> reader_;
+  std::unique_ptr<ObjectStore> follower_;
   // Last: their threads use what stands above.
   std::unique_ptr<net::BlockingPool> write_pool_;
   std::unique_ptr<net::BlockingPool> read_pool_;
   std::unique_ptr<net::BlockingPool> hash_pool_;
+  std::unique_ptr<net::BlockingPool> follow_pool_;
+  std::unique_ptr<Rounds> rounds_;
 };
 
 // What watchers are told of a commit: `before` is the model without it.

@@ -1,3 +1,5 @@
+#include <set>
+
 #include "lib/base/strings.h"
 #include "store-service/directory/resolve.h"
 #include "store-service/objects/configuration.h"
@@ -18,7 +20,7 @@ void DescribeAccount(const Model& before, const Committed& committed, const Acco
   const AccountRecord* old = before.AccountById(account.id);
   FeedChange change;
   change.account = account.id;
-  change.end_sessions = old != nullptr && account.session_revision == committed.revision;
+  change.end_sessions = old != nullptr && account.session_revision > committed.since;
   if (old != nullptr) change.address = AddressOf(before, *old);
   out.push_back(change);
   if (account.deleting) return;
@@ -51,13 +53,28 @@ void DescribeDomain(const Model& before, const Committed& committed, const Domai
   const DomainRecord* old = before.DomainById(domain.id);
   if (old != nullptr) DescribeNames(*old, out);
   DescribeNames(domain, out);
-  if (old == nullptr || domain.session_revision != committed.revision) return;
+  if (old == nullptr || domain.session_revision <= committed.since) return;
   for (const base::AccountId account : before.AccountsOf(domain.id)) {
     FeedChange change;
     change.account = account;
     change.end_sessions = true;
     out.push_back(std::move(change));
   }
+}
+
+// Of what came and went between two looks nothing is left to describe, but somebody may have been
+// told of it by another replica.
+void DescribeNames(const std::vector<std::string>& names, std::vector<FeedChange>& out) {
+  std::set<std::string_view> told;
+  for (const FeedChange& change : out) told.insert({change.address, change.domain_name});
+  std::vector<FeedChange> more;
+  for (const std::string& name : names) {
+    if (!told.insert(name).second) continue;
+    FeedChange change;
+    (name.find('@') != std::string::npos ? change.address : change.domain_name) = name;
+    more.push_back(std::move(change));
+  }
+  out.insert(out.end(), more.begin(), more.end());
 }
 
 }  // namespace
@@ -85,6 +102,8 @@ std::vector<FeedChange> DescribeChanges(const Model& before, const Committed& co
       DescribeAddress(base::StrCat(old->local, "@", DomainName(before, committed, old->domain)),
                       out);
   }
+  DescribeNames(committed.names, out);
+  for (FeedChange& change : out) change.revision = committed.revision;
   return out;
 }
 

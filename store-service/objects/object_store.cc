@@ -5,6 +5,7 @@
 #include "lib/base/strings.h"
 #include "store-service/directory/address_table.h"
 #include "store-service/directory/domain_table.h"
+#include "store-service/directory/load.h"
 #include "store-service/directory/schema.h"
 
 namespace posthorn::store_service {
@@ -16,12 +17,47 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> ObjectStore::Open(sql::Database& da
   return std::unique_ptr<ObjectStore>(new ObjectStore(std::move(db), box, kinds));
 }
 
+absl::StatusOr<Everything> ObjectStore::LoadAll() {
+  ASSIGN_OR_RETURN(const sql::Transaction snapshot,
+                   sql::Transaction::Begin(*db_, sql::Transaction::kRead));
+  Everything all;
+  ASSIGN_OR_RETURN(all.tip, ReadTip(*db_));
+  ASSIGN_OR_RETURN(all.directory, LoadDirectory(*db_));
+  return all;
+}
+
+absl::StatusOr<Followed> ObjectStore::Since(const Tip& seen) {
+  Followed followed;
+  // Most of the time nothing has happened: one row, no transaction.
+  ASSIGN_OR_RETURN(followed.tip, ReadTip(*db_));
+  if (followed.tip == seen) return followed;
+  ASSIGN_OR_RETURN(const sql::Transaction snapshot,
+                   sql::Transaction::Begin(*db_, sql::Transaction::kRead));
+  ASSIGN_OR_RETURN(followed.tip, ReadTip(*db_));
+  const absl::StatusOr<std::string> known =
+      seen.revision == 0 ? std::string() : ReadCommitId(*db_, seen.revision);
+  if (!known.ok() && !absl::IsNotFound(known.status())) return known.status();
+  followed.other_history =
+      followed.tip.revision < seen.revision || !known.ok() || *known != seen.commit_id;
+  if (followed.other_history) {
+    ASSIGN_OR_RETURN(followed.committed.delta, LoadDirectory(*db_));
+    return followed;
+  }
+  ASSIGN_OR_RETURN(DirectoryChanges changes,
+                   LoadChanges(*db_, seen.revision, followed.tip.revision));
+  followed.committed = {.since = seen.revision,
+                        .revision = followed.tip.revision,
+                        .delta = std::move(changes.delta),
+                        .names = std::move(changes.names)};
+  followed.erased = std::move(changes.erased);
+  return followed;
+}
+
 std::unique_ptr<KindTable> ObjectStore::MakeTable(std::shared_ptr<const KindSchema> kind,
                                                   DirectoryDelta& delta) {
-  if (kind->name == "posthorn.config.v1.Domain") return std::make_unique<DomainTable>(*db_, delta);
-  if (kind->name == "posthorn.config.v1.Account")
-    return std::make_unique<AccountTable>(*db_, delta);
-  if (kind->name == "posthorn.config.v1.Alias") return std::make_unique<AliasTable>(*db_, delta);
+  if (kind->name == kDomainKind) return std::make_unique<DomainTable>(*db_, delta);
+  if (kind->name == kAccountKind) return std::make_unique<AccountTable>(*db_, delta);
+  if (kind->name == kAliasKind) return std::make_unique<AliasTable>(*db_, delta);
   return std::make_unique<GenericTable>(*db_, *box_, std::move(kind));
 }
 

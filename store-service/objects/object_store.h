@@ -43,11 +43,29 @@ struct PreparedCommit {
   std::string author;
   std::string reason;
   int64_t time_ms = 0;
+  std::string commit_id;  // 16 bytes nobody else has
   std::vector<PreparedChange> changes;
 };
+// One commit, or several of others together.
 struct Committed {
+  uint64_t since = 0;  // the head before
   uint64_t revision = 0;
   DirectoryDelta delta;
+  // Several: all addresses and domain names they were about.
+  std::vector<std::string> names;
+};
+// The whole directory at one moment.
+struct Everything {
+  Tip tip;
+  DirectoryDelta directory;
+};
+struct Followed {
+  Tip tip;
+  Committed committed;
+  std::vector<base::AccountId> erased;
+  // What was seen is no part of the history (the database lost its newest commits): `delta` is all
+  // there is.
+  bool other_history = false;
 };
 
 struct ObjectPage {
@@ -67,9 +85,15 @@ class ObjectStore {
   static absl::StatusOr<std::unique_ptr<ObjectStore>> Open(sql::Database& database,
                                                            const SecretBox& box, Kinds& kinds);
 
+  static constexpr size_t kMaxName = 1000;
+
+  absl::StatusOr<Everything> LoadAll();
+  // What happened since `seen`; the same tip: nothing.
+  absl::StatusOr<Followed> Since(const Tip& seen);
   // kAborted: the head or a guarded object moved. kAlreadyExists: a name or address is taken, or an
   // object exists that must not. kNotFound: an object to remove or rename, or an address's domain.
   // kFailedPrecondition: a domain that is still used. kInvalidArgument: two changes of one object.
+  // kUnknown: it may have happened.
   absl::StatusOr<Committed> Commit(const PreparedCommit& commit);
   absl::StatusOr<ObjectPage> List(std::string_view kind, std::string_view name,
                                   const ListQuery& query);

@@ -28,13 +28,13 @@ std::optional<sql::Bytes> AsBytes(const std::optional<std::string>& data) {
 
 absl::Status ReadChanges(sql::Connection& db, const SecretBox& box, Revision& revision) {
   sql::Cursor row = db.Query(
-      "SELECT kind,name,sealed,before,after FROM revision_change WHERE revision=?1 ORDER BY "
+      "SELECT kind,name,sealed,`before`,`after` FROM revision_change WHERE revision=?1 ORDER BY "
       "position",
       revision.revision);
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, row.Next());
     if (!more) return absl::OkStatus();
-    RevisionChange change{std::string(row.Text(0)), std::string(row.Text(1)), {}, {}};
+    RevisionChange change{std::string(row.Text(0)), std::string(row.Text(1)), {}, {}, 0};
     ASSIGN_OR_RETURN(change.before, Column(box, row, 3, change.kind));
     ASSIGN_OR_RETURN(change.after, Column(box, row, 4, change.kind));
     revision.changes.push_back(std::move(change));
@@ -48,14 +48,31 @@ absl::StatusOr<uint64_t> ReadHead(sql::Connection& db) {
   return static_cast<uint64_t>(head);
 }
 
+absl::StatusOr<Tip> ReadTip(sql::Connection& db) {
+  sql::Cursor row = db.Query(
+      "SELECT h.revision,r.commit_id FROM head h LEFT JOIN revision r ON r.revision=h.revision");
+  ASSIGN_OR_RETURN(const bool there, row.Next());
+  if (!there) return base::DataLoss("the directory has no head");
+  return Tip{row.Unsigned(0), std::string(row.Text(1))};
+}
+
+absl::StatusOr<std::string> ReadCommitId(sql::Connection& db, uint64_t revision) {
+  sql::Cursor row = db.Query("SELECT commit_id FROM revision WHERE revision=?1", revision);
+  ASSIGN_OR_RETURN(const bool there, row.Next());
+  if (!there) return base::NotFound("no such revision");
+  return std::string(row.Text(0));
+}
+
 absl::Status AdvanceHead(sql::Connection& db, uint64_t expected) {
   RETURN_IF_ERROR(db.Run("UPDATE head SET revision=revision+1 WHERE revision=?1", expected));
   return db.changes() == 1 ? absl::OkStatus() : base::Aborted("the configuration has moved on");
 }
 
 absl::Status WriteRevision(sql::Connection& db, const Revision& revision) {
-  return db.Run("INSERT INTO revision VALUES(?1,?2,?3,?4)", revision.revision, revision.time_ms,
-                revision.author, revision.reason);
+  return db.Run(
+      "INSERT INTO revision(revision,time_ms,author,reason,commit_id) VALUES(?1,?2,?3,?4,?5)",
+      revision.revision, revision.time_ms, revision.author, revision.reason,
+      sql::Bytes(revision.commit_id));
 }
 
 absl::Status WriteRevisionChange(sql::Connection& db, const SecretBox& box, uint64_t revision,
@@ -63,9 +80,11 @@ absl::Status WriteRevisionChange(sql::Connection& db, const SecretBox& box, uint
                                  const RevisionChange& change) {
   ASSIGN_OR_RETURN(const std::optional<std::string> before, Sealed(box, kind, change.before));
   ASSIGN_OR_RETURN(const std::optional<std::string> after, Sealed(box, kind, change.after));
-  return db.Run("INSERT INTO revision_change VALUES(?1,?2,?3,?4,?5,?6,?7)", revision, position,
-                change.kind, change.name, static_cast<int>(kind.sealed), AsBytes(before),
-                AsBytes(after));
+  return db.Run(
+      "INSERT INTO revision_change(revision,position,kind,name,sealed,`before`,`after`,object) "
+      "VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
+      revision, position, change.kind, change.name, static_cast<int>(kind.sealed), AsBytes(before),
+      AsBytes(after), change.object);
 }
 
 absl::StatusOr<std::vector<Revision>> ReadHistory(sql::Connection& db, const SecretBox& box,
@@ -83,8 +102,12 @@ absl::StatusOr<std::vector<Revision>> ReadHistory(sql::Connection& db, const Sec
     for (;;) {
       ASSIGN_OR_RETURN(const bool more, row.Next());
       if (!more) break;
-      revisions.push_back(
-          {row.Unsigned(0), row.Int(1), std::string(row.Text(2)), std::string(row.Text(3)), {}});
+      revisions.push_back({row.Unsigned(0),
+                           row.Int(1),
+                           std::string(row.Text(2)),
+                           std::string(row.Text(3)),
+                           {},
+                           {}});
     }
   }
   for (Revision& revision : revisions) RETURN_IF_ERROR(ReadChanges(db, box, revision));

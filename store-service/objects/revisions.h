@@ -17,6 +17,7 @@ struct RevisionChange {
   // Serialized with the key field, without write_only fields; nothing: did not exist.
   std::optional<std::string> before;
   std::optional<std::string> after;
+  uint64_t object = 0;  // id of a directory kind's object; when written
 };
 struct Revision {
   uint64_t revision = 0;
@@ -24,10 +25,20 @@ struct Revision {
   std::string author;
   std::string reason;
   std::vector<RevisionChange> changes;
+  std::string commit_id;  // when written
+};
+// Where a history ends. Two histories that differ never have the same tip.
+struct Tip {
+  uint64_t revision = 0;
+  std::string commit_id;  // made by who committed; empty: before there were such ids
+  friend bool operator==(const Tip&, const Tip&) = default;
 };
 
 // All block; writing happens in the caller's transaction.
 absl::StatusOr<uint64_t> ReadHead(sql::Connection& db);
+absl::StatusOr<Tip> ReadTip(sql::Connection& db);
+// kNotFound: no such revision.
+absl::StatusOr<std::string> ReadCommitId(sql::Connection& db, uint64_t revision);
 // head := expected + 1. kAborted: it was not `expected`.
 absl::Status AdvanceHead(sql::Connection& db, uint64_t expected);
 absl::Status WriteRevision(sql::Connection& db, const Revision& revision);

@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "lib/testing/mariadb.h"
 #include "lib/testing/temp_dir.h"
 #include "store-service/database/sql/migration.h"
+#include "store-service/database/sql/mysql.h"
+#include "store-service/database/sql/placeholders.h"
 #include "store-service/database/sql/sqlite.h"
 
 namespace posthorn::store_service::sql {
@@ -150,8 +155,76 @@ std::unique_ptr<Database> OpenSqliteForTest(const std::string& directory) {
   return OpenSqlite({.path = directory + "/test.db"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, SqlTest, ::testing::Values(Engine{"sqlite", OpenSqliteForTest}),
+// One server for all tests of this program.
+posthorn::testing::MariadbServer& Server() {
+  static const std::unique_ptr<posthorn::testing::MariadbServer> kServer =
+      posthorn::testing::MariadbServer::Start();
+  return *kServer;
+}
+
+mysql::Options OptionsFor(const std::string& database) {
+  mysql::Options options;
+  options.target = mysql::ParseTarget(Server().Url(database)).value();
+  options.password = posthorn::testing::MariadbServer::kPassword;
+  return options;
+}
+
+std::unique_ptr<Database> OpenMysqlForTest(const std::string&) {
+  return OpenMysql(OptionsFor(Server().NewDatabase()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, SqlTest,
+                         ::testing::Values(Engine{"sqlite", OpenSqliteForTest},
+                                           Engine{"mysql", OpenMysqlForTest}),
                          [](const auto& info) { return info.param.name; });
+
+TEST(Placeholders, AreNumberedOutsideOfQuotes) {
+  const Placeholders text = Translate("a=?2 AND b='?1' AND `c?1`=?12 AND d=?1 AND e=?2");
+  EXPECT_EQ(text.sql, "a=? AND b='?1' AND `c?1`=? AND d=? AND e=?");
+  EXPECT_THAT(text.order, ElementsAre(1, 11, 0, 1));
+  EXPECT_EQ(Translate("SELECT 1").sql, "SELECT 1");
+}
+
+// Both write to the same rows in opposite orders: one is made to try again, none fails.
+TEST(MysqlTransactions, ThatLoseAgainstOthersRunAgain) {
+  const std::unique_ptr<Database> database = OpenMysql(OptionsFor(Server().NewDatabase()));
+  auto first = database->Connect().value();
+  ASSERT_TRUE(first->Migrate("test", kSteps).ok());
+  ASSERT_TRUE(first->Run("INSERT INTO head VALUES(2,0)").ok());
+  constexpr int kRounds = 50;
+  const auto work = [&](int from, int to) {
+    const auto db = database->Connect().value();
+    for (int i = 0; i < kRounds; ++i) {
+      const absl::Status done = Transact(*db, [&]() -> absl::Status {
+        RETURN_IF_ERROR(db->Run("UPDATE head SET revision=revision+1 WHERE one=?1", from));
+        return db->Run("UPDATE head SET revision=revision+1 WHERE one=?1", to);
+      });
+      EXPECT_TRUE(done.ok()) << done;
+    }
+  };
+  std::thread other(work, 2, 1);
+  work(1, 2);
+  other.join();
+  EXPECT_EQ(first->Integer("SELECT sum(revision) FROM head").value(), 4 * kRounds);
+}
+
+TEST(MysqlConnections, ComeBackAfterTheServerWasAway) {
+  const std::unique_ptr<posthorn::testing::MariadbServer> server =
+      posthorn::testing::MariadbServer::Start();
+  ASSERT_NE(server, nullptr);
+  mysql::Options options;
+  options.target = mysql::ParseTarget(server->Url(server->NewDatabase())).value();
+  options.password = posthorn::testing::MariadbServer::kPassword;
+  const auto db = OpenMysql(options)->Connect().value();
+  ASSERT_TRUE(db->Migrate("test", kSteps).ok());
+  server->Kill();
+  EXPECT_EQ(db->Integer("SELECT revision FROM head").status().code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Transact(*db, [] { return absl::OkStatus(); }).code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(server->Restart());
+  EXPECT_EQ(db->Integer("SELECT revision FROM head").value(), 0);
+  EXPECT_TRUE(Transact(*db, [&] { return db->Run("UPDATE head SET revision=9"); }).ok());
+}
 
 }  // namespace
 }  // namespace posthorn::store_service::sql
