@@ -90,8 +90,9 @@ class RpcBackend : public Backend {
         rpc::store::kDirectoryResolve, "directory", rpc::Flow::kFree, Within(kResolve), std::move(request));
     if (!reply.ok()) co_return reply.status();
     auto resolution = std::make_shared<const store::v1::ResolveReply>(*std::move(reply));
-    // An answer that was under way while the directory changed may be the old one.
-    if (watching() && generation == generation_)
+    // An answer that was under way while the directory changed may be the old one, and so may one of
+    // a store replica that has not followed as far as the one we watch.
+    if (watching() && generation == generation_ && resolution->revision() >= told_)
       cache_.Insert(std::move(address), resolution, std::chrono::steady_clock::now());
     co_return Resolution(resolution);
   }
@@ -166,6 +167,7 @@ class RpcBackend : public Backend {
         const absl::StatusOr<bool> more = co_await call->Read(change);
         if (!more.ok() || !*more) break;
         heard_ = std::chrono::steady_clock::now();
+        told_ = change.revision();
         const bool heartbeat = change.account() == 0 && change.domain() == 0 && !change.all() && change.address().empty();
         if (!heartbeat) Forget();
       }
@@ -188,6 +190,7 @@ class RpcBackend : public Backend {
   ResolveCache cache_;
   std::chrono::steady_clock::time_point heard_;
   uint64_t generation_ = 0;
+  uint64_t told_ = 0;  // revision of the directory that the stream told last
 };
 
 }  // namespace

@@ -9,7 +9,6 @@
 namespace posthorn::store_service {
 namespace {
 
-constexpr std::string_view kAccountKind = "posthorn.config.v1.Account";
 constexpr std::string_view kAdministratorKind = "posthorn.config.v1.Administrator";
 constexpr std::string_view kPassword = "password";
 
@@ -86,12 +85,17 @@ Login Authenticator::For(const AccountRecord& account, std::string_view protocol
   login.ticket = signer_.Issue({.account = account.id,
                                 .address = login.address,
                                 .protocol = std::string(protocol),
-                                .session_version = facts.session_version});
+                                .session_version = facts.session_version,
+                                .revision = facts.revision});
   return login;
 }
 
 net::Task<Login> Authenticator::CheckPassword(std::string login, std::string password,
                                               std::string protocol) {
+  // A login is remembered for minutes by who asked: it must not be older than what that one was
+  // told of the account.
+  if (!(co_await configuration_.CatchUp()).ok())
+    co_return Login{.outcome = LoginOutcome::kTemporary};
   const AccountRecord* account = Find(login);
   const bool exists = account != nullptr;
   Login result = exists ? For(*account, protocol) : Login{};
@@ -109,6 +113,7 @@ net::Task<Login> Authenticator::CheckPassword(std::string login, std::string pas
 }
 
 net::Task<std::optional<auth::ScramVerifier>> Authenticator::VerifierOf(std::string login) {
+  if (!(co_await configuration_.CatchUp()).ok()) co_return std::nullopt;
   const AccountRecord* account = Find(login);
   if (account != nullptr) {
     const auto found =

@@ -16,6 +16,14 @@ absl::Status Unauthenticated(std::string_view why) {
   return base::Error(absl::StatusCode::kUnauthenticated, why);
 }
 
+// Another store signed it with a newer directory than ours.
+bool IsAhead(const TicketFacts& ticket, const AccountFacts& known) {
+  const int64_t made = ticket.expires - TicketSigner::kLifeSeconds;
+  return ticket.revision > known.revision && ticket.session_version >= known.session_version &&
+         known.state != AccountState::kDeleting &&
+         made + TicketSigner::kFollowSeconds >= base::WallSeconds();
+}
+
 }  // namespace
 
 TicketSigner::TicketSigner(std::string key, const Accounts& accounts)
@@ -28,6 +36,7 @@ std::string TicketSigner::Issue(TicketFacts facts) const {
   ticket.set_protocol(std::move(facts.protocol));
   ticket.set_expires(static_cast<uint64_t>(base::WallSeconds() + kLifeSeconds));
   ticket.set_version(facts.session_version);
+  ticket.set_revision(facts.revision);
   std::string bytes = ticket.SerializeAsString();
   const std::string signature = auth::HmacSha256(key_, bytes);
   base::StrAppend(bytes, kSignatureHead, signature);
@@ -48,9 +57,11 @@ absl::StatusOr<TicketFacts> TicketSigner::Verify(std::string_view ticket) const 
                     .address = parsed.address(),
                     .protocol = parsed.protocol(),
                     .expires = static_cast<int64_t>(parsed.expires()),
-                    .session_version = parsed.version()};
+                    .session_version = parsed.version(),
+                    .revision = parsed.revision()};
   if (facts.expires < base::WallSeconds()) return Unauthenticated("expired ticket");
   const AccountFacts account = accounts_->Facts(facts.account);
+  if (IsAhead(facts, account)) return facts;
   if (account.state != AccountState::kActive || account.session_version != facts.session_version) {
     return base::Denied("the account was disabled, removed or given another password");
   }

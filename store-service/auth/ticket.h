@@ -18,6 +18,7 @@ struct TicketFacts {
   std::string protocol;  // "smtp", "imap", "pop3", "admin"
   int64_t expires = 0;   // seconds since 1970
   uint64_t session_version = 0;
+  uint64_t revision = 0;  // of the directory it was made from
 };
 
 // Any thread; no I/O.
@@ -32,6 +33,9 @@ class TicketVerifier {
 class TicketSigner final : public TicketVerifier {
  public:
   static constexpr int64_t kLifeSeconds = 24 * 3600;
+  // So long after it was made a ticket may know more of its account than this store does, which
+  // follows other replicas' commits a moment later.
+  static constexpr int64_t kFollowSeconds = 10;
   // `key`: 32 bytes only stores hold. `accounts` outlives this.
   TicketSigner(std::string key, const Accounts& accounts);
   // Valid for kLifeSeconds from now.

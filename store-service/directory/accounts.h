@@ -35,7 +35,7 @@ class Accounts {
   virtual AccountFacts Facts(base::AccountId account) const = 0;
   // OK: what Facts says from now on is not older than this call, whichever replica changed it.
   // kUnavailable: nobody can know at the moment. On the store's loop.
-  virtual net::Task<absl::Status> CatchUp() { co_return absl::OkStatus(); }
+  virtual net::Task<absl::Status> CatchUp() const { co_return absl::OkStatus(); }
 };
 
 struct Usage {

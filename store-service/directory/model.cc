@@ -40,7 +40,7 @@ void Model::Replace(const DirectoryDelta& all, uint64_t revision) {
   revision_ = revision;
 }
 
-net::Task<absl::Status> Model::CatchUp() {
+net::Task<absl::Status> Model::CatchUp() const {
   if (catch_up_) co_return co_await catch_up_();
   co_return absl::OkStatus();
 }

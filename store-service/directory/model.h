@@ -38,7 +38,7 @@ class Model final : public Lookups, public Accounts {
   void SetCatchUp(std::function<net::Task<absl::Status>()> work) { catch_up_ = std::move(work); }
   void SetPostmaster(std::string address) { postmaster_ = std::move(address); }
   AccountFacts Facts(base::AccountId account) const override;
-  net::Task<absl::Status> CatchUp() override;
+  net::Task<absl::Status> CatchUp() const override;
   const AccountRecord* AccountById(base::AccountId account) const;
   const AliasRecord* AliasById(AliasId alias) const;
 

@@ -164,7 +164,15 @@ net::Task<void> Deliverer::Prepare(std::shared_ptr<Call> call, int index) {
   const v1::Delivery& delivery = call->request.deliveries(index);
   v1::DeliveryResult& result = *call->reply.mutable_results(index);
   const auto id = base::MessageId::FromBytes(delivery.message_id());
-  const AccountState state = accounts_->Facts(delivery.account()).state;
+  AccountState state = accounts_->Facts(delivery.account()).state;
+  if (state == AccountState::kUnknown) {
+    // Made a moment ago at another store, perhaps.
+    if (!(co_await accounts_->CatchUp()).ok()) {
+      result.set_outcome(v1::DeliveryResult::LATER);
+      co_return;
+    }
+    state = accounts_->Facts(delivery.account()).state;
+  }
   if (state == AccountState::kUnknown || state == AccountState::kDeleting) {
     result.set_outcome(v1::DeliveryResult::UNKNOWN_ACCOUNT);
     co_return;

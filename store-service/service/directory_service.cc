@@ -40,7 +40,14 @@ v1::DirectoryChange ToProto(FeedChange change) {
   out.set_domain_name(std::move(change.domain_name));
   out.set_end_sessions(change.end_sessions);
   out.set_all(change.all);
+  out.set_revision(change.revision);
   return out;
+}
+
+// What may stand in memory for a while without harm; anything else a sender is told for good.
+bool IsGoodNews(const v1::ResolveReply& reply) {
+  return reply.kind() == v1::ResolveReply::ACCOUNT || reply.kind() == v1::ResolveReply::ALIAS ||
+         reply.kind() == v1::ResolveReply::LIST;
 }
 
 }  // namespace
@@ -80,6 +87,7 @@ v1::ResolveReply DirectoryService::Resolve(const v1::ResolveRequest& request) co
   reply.set_canonical(std::move(found.canonical));
   reply.set_detail(std::move(found.detail));
   reply.set_domain(found.domain);
+  reply.set_revision(configuration_.head());
   for (std::string& target : found.targets) reply.add_targets(std::move(target));
   if (found.account == nullptr) return reply;
   const Usage usage = usage_ != nullptr ? usage_->UsageOf(found.account->id) : Usage{};
@@ -92,6 +100,10 @@ v1::ResolveReply DirectoryService::Resolve(const v1::ResolveRequest& request) co
 
 net::Task<absl::StatusOr<v1::ResolveReply>> DirectoryService::AnswerResolve(
     v1::ResolveRequest request) {
+  v1::ResolveReply reply = Resolve(request);
+  if (IsGoodNews(reply)) co_return reply;
+  // 550 5.1.1 only after a look-up that no cache answered.
+  CO_RETURN_IF_ERROR(co_await configuration_.CatchUp());
   co_return Resolve(request);
 }
 
@@ -103,10 +115,10 @@ net::Task<absl::Status> DirectoryService::Authenticate(rpc::ServerCall& call) {
 net::Task<absl::Status> DirectoryService::Watch(rpc::ServerCall& call) {
   Feed::Reader reader(configuration_.feed());
   // At once, so that the caller knows from when on it may trust its cache.
-  CO_RETURN_IF_ERROR(co_await call.Write(v1::DirectoryChange()));
+  CO_RETURN_IF_ERROR(co_await call.Write(ToProto({.revision = configuration_.head()})));
   while (!call.cancelled()) {
     std::vector<FeedChange> changes = co_await reader.Next(kHeartbeat);
-    if (changes.empty()) changes.emplace_back();
+    if (changes.empty()) changes.push_back({.revision = configuration_.head()});
     for (FeedChange& change : changes) {
       CO_RETURN_IF_ERROR(co_await call.Write(ToProto(std::move(change))));
     }
@@ -116,6 +128,7 @@ net::Task<absl::Status> DirectoryService::Watch(rpc::ServerCall& call) {
 
 net::Task<absl::StatusOr<v1::IssueTicketReply>> DirectoryService::IssueTicket(
     v1::IssueTicketRequest request) {
+  CO_RETURN_IF_ERROR(co_await configuration_.CatchUp());
   CO_ASSIGN_OR_RETURN(Login login,
                       authenticator_.IssueTicket(request.address(), request.protocol()));
   if (login.outcome != LoginOutcome::kSuccess)

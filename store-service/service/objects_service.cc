@@ -80,6 +80,8 @@ void ObjectsService::Register(rpc::Server& server) {
 }
 
 net::Task<absl::StatusOr<v1::HeadReply>> ObjectsService::Head() {
+  // Who has seen a revision at another store must not see an older one here.
+  CO_RETURN_IF_ERROR(co_await configuration_.CatchUp());
   v1::HeadReply reply;
   reply.set_revision(configuration_.head());
   co_return reply;

@@ -112,13 +112,11 @@ TEST_P(SqlTest, WhatIsNotCommittedIsUndone) {
     ASSERT_TRUE(db_->Run("INSERT INTO thing VALUES(1,'a',NULL)").ok());
   }
   EXPECT_TRUE(Names("SELECT name FROM thing").empty());
-  EXPECT_EQ(Transact(*db_,
-                     [&]() -> absl::Status {
-                       RETURN_IF_ERROR(db_->Run("INSERT INTO thing VALUES(1,'a',NULL)"));
-                       return absl::AbortedError("not now");
-                     })
-                .code(),
-            absl::StatusCode::kAborted);
+  const auto fails = [&]() -> absl::Status {
+    RETURN_IF_ERROR(db_->Run("INSERT INTO thing VALUES(1,'a',NULL)"));
+    return absl::AbortedError("not now");
+  };
+  EXPECT_EQ(Transact(*db_, fails).code(), absl::StatusCode::kAborted);
   EXPECT_TRUE(Names("SELECT name FROM thing").empty());
   ASSERT_TRUE(
       Transact(*db_, [&] { return db_->Run("INSERT INTO thing VALUES(1,'a',NULL)"); }).ok());
