@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "admin-service/cli/prompt.h"
 #include "admin-service/up/files.h"
 #include "admin-service/up/layout.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/rpc/credentials.h"
 #include "lib/rpc/methods/admin.h"
 
 namespace posthorn::cli {
@@ -23,6 +25,30 @@ struct Target {
   std::string address;
   bool local = false;  // the socket that needs no password
 };
+
+// --tls-cert DIR: as `posthorn certs` and cert-manager name the files, our own or all processes'.
+rpc::Credentials::Files FilesIn(std::string dir) {
+  if (access((dir + "/tls.crt").c_str(), F_OK) != 0) dir += "/cli";
+  return {dir + "/tls.crt", dir + "/tls.key", dir + "/ca.crt"};
+}
+
+// Null: no certificate was named.
+absl::StatusOr<std::shared_ptr<rpc::Credentials>> Certificate(net::Loop& loop,
+                                                              const Arguments& arguments) {
+  const auto value = [&](const char* option, const char* variable) {
+    return arguments.Has(option) ? arguments.Value(option) : Environment(variable);
+  };
+  rpc::Credentials::Files files = {value("--tls-cert", "POSTHORN_TLS_CERT"),
+                                   value("--tls-key", "POSTHORN_TLS_KEY"),
+                                   value("--tls-ca", "POSTHORN_TLS_CA")};
+  if (files.certificate.empty()) return nullptr;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(files.certificate, ignored)) files = FilesIn(files.certificate);
+  if (files.key.empty() || files.authorities.empty()) {
+    return base::Invalid("--tls-cert FILE, --tls-key and --tls-ca go together");
+  }
+  return rpc::Credentials::Load(loop, std::move(files));
+}
 
 absl::StatusOr<Target> FindTarget(const Arguments& arguments) {
   std::string address = arguments.Value("--admin");
@@ -76,18 +102,24 @@ absl::StatusOr<std::string> AdministratorsPassword(const Arguments& arguments,
   return AskPassword(base::StrCat("Password of administrator ", user, ": "));
 }
 
-AdminClient::AdminClient(std::string target, std::string authorization,
-                         std::chrono::milliseconds limit)
-    : target_(std::move(target)),
-      limit_(limit),
-      client_(rpc::Client::Create(loop_, {target_, std::move(authorization)})) {}
+AdminClient::AdminClient(std::string target, std::chrono::milliseconds limit)
+    : target_(std::move(target)), limit_(limit) {}
 
 absl::StatusOr<std::unique_ptr<AdminClient>> AdminClient::Connect(const Arguments& arguments,
                                                                   std::chrono::milliseconds limit) {
   ASSIGN_OR_RETURN(const Target target, FindTarget(arguments));
-  ASSIGN_OR_RETURN(std::string authorization, Authorization(arguments, target.local));
-  return std::unique_ptr<AdminClient>(
-      new AdminClient(target.address, std::move(authorization), limit));
+  std::unique_ptr<AdminClient> out(new AdminClient(target.address, limit));
+  rpc::Client::Options options;
+  options.target = target.address;
+  options.process = "admin-service";
+  if (!target.address.starts_with("unix:")) {
+    ASSIGN_OR_RETURN(options.credentials, Certificate(out->loop_, arguments));
+  }
+  // A certificate of the command line says enough.
+  const bool known = target.local || options.credentials != nullptr;
+  ASSIGN_OR_RETURN(options.authorization, Authorization(arguments, known));
+  out->client_ = rpc::Client::Create(out->loop_, std::move(options));
+  return out;
 }
 
 absl::StatusOr<const config::Schema*> AdminClient::schema() {

@@ -18,7 +18,9 @@ class AdminClient {
  public:
   // From --admin, --dir, POSTHORN_ADMIN, POSTHORN_DIR; credentials from --token-file,
   // POSTHORN_TOKEN,
-  // --password-file, POSTHORN_PASSWORD or a prompt. The local socket needs none.
+  // --password-file, POSTHORN_PASSWORD or a prompt; or the certificate of --tls-cert, --tls-key and
+  // --tls-ca (POSTHORN_TLS_…), which may be the folder that has all three. The local socket needs
+  // none.
   static absl::StatusOr<std::unique_ptr<AdminClient>> Connect(const Arguments& arguments,
                                                               std::chrono::milliseconds limit);
 
@@ -43,7 +45,7 @@ class AdminClient {
   const std::string& target() const { return target_; }
 
  private:
-  AdminClient(std::string target, std::string authorization, std::chrono::milliseconds limit);
+  AdminClient(std::string target, std::chrono::milliseconds limit);
   rpc::CallOptions Limit(std::chrono::milliseconds limit) const {
     rpc::CallOptions options;
     options.timeout = limit;

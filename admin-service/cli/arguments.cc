@@ -12,7 +12,7 @@ struct Option {
   std::string_view letter;
   bool value;
 };
-constexpr std::array<Option, 24> kOptions = {
+constexpr std::array<Option, 31> kOptions = {
     {{"--admin", "", true},         {"--dir", "", true},        {"--user", "", true},
      {"--password-file", "", true}, {"--token-file", "", true}, {"--output", "-o", true},
      {"--file", "-f", true},        {"--reason", "", true},     {"--limit", "", true},
@@ -20,7 +20,10 @@ constexpr std::array<Option, 24> kOptions = {
      {"--port-base", "", true},     {"--bind", "", true},       {"--users", "", true},
      {"--log", "", true},           {"--processes", "", true},  {"--dry-run", "", false},
      {"--prune", "", false},        {"--repair", "", false},    {"--detach", "", false},
-     {"--demo", "", false},         {"--help", "-h", false},    {"--version", "", false}}};
+     {"--tls-cert", "", true},      {"--tls-key", "", true},    {"--tls-ca", "", true},
+     {"--hosts", "", true},         {"--days", "", true},       {"--force", "", false},
+     {"--ca", "", false},           {"--demo", "", false},      {"--help", "-h", false},
+     {"--version", "", false}}};
 
 const Option* Find(std::string_view name) {
   for (const Option& option : kOptions) {

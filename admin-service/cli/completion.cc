@@ -16,7 +16,7 @@ namespace pb = google::protobuf;
 using Candidates = std::vector<std::string>;
 
 Candidates CommandWords() {
-  Candidates out = {"up", "down", "completion", "help"};
+  Candidates out = {"up", "down", "certs", "completion", "help"};
   for (const Command& command : Commands()) out.emplace_back(command.word);
   return out;
 }
@@ -100,6 +100,8 @@ std::vector<std::string> Complete(const std::vector<std::string>& words,
     all = AllOptions();
   } else if (words.size() <= 1) {
     all = CommandWords();
+  } else if (words[0] == "certs") {
+    if (words.size() == 2) all = {"init", "renew", "show"};
   } else if (words[0] == "completion") {
     all = {"bash"};
   } else if (words[0] == "help") {

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "admin-service/cli/certs_command.h"
 #include "admin-service/cli/commands.h"
 #include "admin-service/cli/completion.h"
 #include "admin-service/up/commands.h"
@@ -29,14 +30,21 @@ int Help(std::ostream& out) {
   }
   out << "  up [--dir DIR] [--port-base N] [--bind ADDR] [--detach] [--demo] [--users auto|yes|no] "
          "[--log LEVEL]\n"
-         "      all processes on this machine; ports are N + the standard ones. As root each becomes its own user\n"
+         "      all processes on this machine; ports are N + the standard ones. As root each "
+         "becomes its own user\n"
          "      (--users yes demands it; see docs/operators.md)\n"
-         "  down [--dir DIR]\n      ends them\n"
+         "  down [--dir DIR]\n      ends them\n  "
+      << kCertsUsage
+      << "\n      a private authority and a certificate for each process, for connections over "
+         "TCP\n"
          "  completion bash\n      for your ~/.bashrc\n\n"
          "Which installation: --dir DIR (POSTHORN_DIR) or --admin ADDRESS (POSTHORN_ADMIN).\n"
          "Who you are, over an ADDRESS: --user NAME with POSTHORN_PASSWORD, --password-file or a "
          "prompt; or\n"
-         "POSTHORN_TOKEN or --token-file. Output: --output table|json|yaml. Why: --reason TEXT is "
+         "POSTHORN_TOKEN or --token-file; or a certificate: --tls-cert FILE --tls-key FILE "
+         "--tls-ca "
+         "FILE\nor --tls-cert DIR (POSTHORN_TLS_CERT). Output: --output table|json|yaml. Why: "
+         "--reason TEXT is "
          "kept with a change.\n"
          "Exit codes: 0 done, 1 refused or something is wrong, 2 mistyped, 3 not reachable, 4 not "
          "allowed.\n";
@@ -166,11 +174,12 @@ int Main(int argc, char** argv) {
   if (arguments->Has("--help")) return CommandHelp(word);
   if (word == "up") return RunUp(*arguments);
   if (word == "down") return up::Down(Directory(*arguments));
+  if (word == "certs") return Report(CertsCommand(*arguments));
   if (word == "completion") {
     std::cout << BashCompletion();
     return 0;
   }
-  std::vector<std::string> known = {"up", "down", "completion", "help"};
+  std::vector<std::string> known = {"up", "down", "certs", "completion", "help"};
   for (const Command& command : Commands()) {
     if (command.word == word) {
       const absl::Status status = RunCommand(command, *arguments);

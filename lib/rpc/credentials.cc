@@ -13,6 +13,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/certs/certificate.h"
+#include "lib/certs/folder.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 #include "lib/observe/metrics.h"
@@ -24,10 +25,6 @@ constexpr std::chrono::milliseconds kLookEvery{1000};
 constexpr int64_t kDay = 86400;
 constexpr int64_t kWarnBefore = 14 * kDay;
 constexpr std::string_view kDomain = ".posthorn";
-// Whose certificates are accepted.
-constexpr std::array<std::string_view, 8> kRoles = {
-    "smtp-gateway", "imap-gateway",  "pop3-gateway",  "delivery-queue",
-    "spam-service", "store-service", "admin-service", "cli"};
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -212,7 +209,7 @@ absl::StatusOr<std::string> RoleOf(const std::vector<std::string>& dns_names) {
   for (const std::string& name : dns_names) {
     if (!name.ends_with(kDomain)) continue;
     const std::string process = name.substr(0, name.size() - kDomain.size());
-    if (std::ranges::find(kRoles, process) == kRoles.end()) {
+    if (std::ranges::count(certs::Owners(), process) == 0) {
       return base::Error(absl::StatusCode::kUnauthenticated,
                          base::StrCat("no process is called ", name));
     }
