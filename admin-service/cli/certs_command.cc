@@ -18,7 +18,8 @@ constexpr int64_t kDay = 86400;
 absl::StatusOr<certs::FolderOptions> FolderOptionsOf(const Arguments& arguments) {
   certs::FolderOptions options;
   options.dir = arguments.Has("--dir") ? arguments.Value("--dir") : Directory(arguments) + "/certs";
-  for (const std::string_view host : base::Split(arguments.Value("--hosts"), ',')) {
+  const std::string hosts = arguments.Value("--hosts");
+  for (const std::string_view host : base::Split(hosts, ',')) {
     if (!host.empty()) options.hosts.emplace_back(host);
   }
   if (arguments.Has("--days")) {
@@ -45,7 +46,8 @@ absl::Status Show(const std::string& dir) {
   bool wrong = false;
   for (const certs::Listed& one : all) {
     wrong |= !one.problem.empty();
-    rows.push_back({one.owner, one.subject, base::StrCat((one.not_after - now) / kDay),
+    rows.push_back({one.owner, one.subject,
+                    one.not_after == 0 ? "-" : base::StrCat((one.not_after - now) / kDay),
                     one.problem.empty() ? "-" : one.problem});
   }
   std::cout << Table({"FOR", "NAME", "DAYS LEFT", "PROBLEM"}, rows);
