@@ -140,8 +140,10 @@ absl::Status Appender::Prepare() {
     const std::lock_guard lock(mutex_);
     roll = std::exchange(roll_, false);
   }
-  if (segment_ != nullptr && (roll || segment_->durable_end() >= limits_.roll_bytes))
+  if (segment_ != nullptr && (roll || segment_->durable_end() >= limits_.roll_bytes ||
+                              segment_->OlderThan(limits_.roll_ms))) {
     segment_->Seal();
+  }
   if (segment_ != nullptr && !segment_->sealed()) return absl::OkStatus();
   ASSIGN_OR_RETURN(segment_, segments_.Add());
   return absl::OkStatus();

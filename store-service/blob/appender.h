@@ -23,6 +23,7 @@ class Appender {
   struct Limits {
     uint64_t roll_bytes;
     uint64_t waiting_bytes;
+    int64_t roll_ms;  // a segment is ended at this age; 0: at none
   };
 
   // `segment`: an open one to go on with, or null.

@@ -1,11 +1,8 @@
 // What power losses, damage, full disks and failing syncs leave of the segments.
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
-#include <fstream>
-#include <future>
 #include <map>
 #include <thread>
 
@@ -13,50 +10,13 @@
 #include "lib/file/faults.h"
 #include "lib/file/recorder.h"
 #include "lib/file/replay.h"
+#include "store-service/blob/blob_fixture.h"
 #include "store-service/blob/local_blob_store.h"
 #include "store-service/blob/record.h"
 #include "store-service/blob/scrubber.h"
 
 namespace posthorn::store_service {
 namespace {
-
-// In memory where that can be had: nothing here needs a disk, and a thousand stores are opened.
-class Folder {
- public:
-  Folder() {
-    std::string name = std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp";
-    name += "/posthorn_crash_XXXXXX";
-    root = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(root); }
-  std::string blobs() const { return root + "/blobs"; }
-  std::string segment(int number) const {
-    return base::StrCat(blobs(), "/segments/000000000", number, ".seg");
-  }
-  std::string root;
-};
-
-absl::StatusOr<BlobRef> AppendNow(BlobStore& store, std::string body, std::string aux = "") {
-  std::promise<absl::StatusOr<BlobRef>> promise;
-  store.Append(std::move(body), std::move(aux),
-               [&](absl::StatusOr<BlobRef> result) { promise.set_value(std::move(result)); });
-  return promise.get_future().get();
-}
-
-absl::StatusOr<BlobRef> UploadNow(BlobStore& store, std::string_view body) {
-  auto upload = store.BeginUpload();
-  if (!upload.ok()) return upload.status();
-  for (; !body.empty(); body.remove_prefix(std::min<size_t>(body.size(), 5'000))) {
-    if (absl::Status status = (*upload)->Write(body.substr(0, 5'000)); !status.ok()) return status;
-  }
-  return (*upload)->Finish("upload");
-}
-
-std::unique_ptr<BlobStore> OpenStore(LocalBlobOptions options) {
-  auto store = OpenLocalBlobStore(std::move(options));
-  EXPECT_TRUE(store.ok()) << store.status();
-  return store.ok() ? *std::move(store) : nullptr;
-}
 
 TEST(Segment, TornTailIsCutAtEveryByteOfTheLastCommit) {
   const Folder folder;
@@ -77,14 +37,6 @@ TEST(Segment, TornTailIsCutAtEveryByteOfTheLastCommit) {
   store = OpenStore({.directory = folder.blobs()});
   const BlobRef next = AppendNow(*store, "after the cut").value();
   EXPECT_EQ(store->Read(next, 0, 0).value(), "after the cut");
-}
-
-void Flip(const std::string& path, uint64_t at) {
-  std::fstream file(path);
-  file.seekg(static_cast<std::streamoff>(at));
-  const int was = file.get();
-  file.seekp(static_cast<std::streamoff>(at));
-  file.put(static_cast<char>(was ^ 0x10));
 }
 
 TEST(Segment, DamageInTheMiddleIsReportedSkippedAndKept) {
@@ -217,12 +169,6 @@ TEST(Scrubber, ReadsEverythingBackAgainAndAgainAndReportsDamageOnce) {
 }
 
 // --- power loss ---
-
-std::string BodyOf(uint64_t number) {
-  std::string body = base::StrCat("message ", number, " ");
-  while (body.size() < number * 131 % 3'000) base::StrAppend(body, number, ".");
-  return body;
-}
 
 std::string Promise(uint64_t number, const BlobRef& ref) {
   return base::StrCat("stored ", number, " ", ref.key, " ", ref.size);

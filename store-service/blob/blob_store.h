@@ -102,8 +102,9 @@ class BlobStore {
 
   // The bytes of `keys` are final garbage: they read as kNotFound from now on, and space is freed
   // when that pays (whole segments at once, mostly dead ones rewritten). Blocks. Answers the keys
-  // whose bytes are gone from the disk; the others are to be named again at the next call, and
-  // after a restart.
+  // whose bytes are gone; the others are to be named again at the next call, and after a restart.
+  // Call it daily even without keys: it also tidies up. Where several stores share the bytes, one
+  // of them does it for all.
   virtual absl::StatusOr<std::vector<uint64_t>> Destroy(const std::vector<uint64_t>& keys) = 0;
 
   // Every record in order of key, checked; stops when `visit` returns false. `pace` is called with

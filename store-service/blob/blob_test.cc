@@ -1,47 +1,18 @@
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <condition_variable>
-#include <filesystem>
-#include <fstream>
-#include <future>
 #include <mutex>
 #include <thread>
 
+#include "store-service/blob/blob_fixture.h"
 #include "store-service/blob/local_blob_store.h"
 
 namespace posthorn::store_service {
 namespace {
 
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/posthorn_blob_XXXXXX";
-    path_ = ::mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string path() const { return path_ + "/blobs"; }
-
- private:
-  std::string path_;
-};
-
-absl::StatusOr<BlobRef> AppendNow(BlobStore& store, std::string body, std::string aux = "") {
-  std::promise<absl::StatusOr<BlobRef>> promise;
-  store.Append(std::move(body), std::move(aux),
-               [&](absl::StatusOr<BlobRef> result) { promise.set_value(std::move(result)); });
-  return promise.get_future().get();
-}
-
-std::unique_ptr<BlobStore> OpenStore(LocalBlobOptions options) {
-  auto store = OpenLocalBlobStore(std::move(options));
-  EXPECT_TRUE(store.ok()) << store.status();
-  return store.ok() ? *std::move(store) : nullptr;
-}
-
 TEST(BlobStore, AppendedMessageIsReadBackAlsoAfterRestart) {
   const Folder folder;
-  auto store = OpenStore({.directory = folder.path()});
+  auto store = OpenStore({.directory = folder.blobs()});
   const auto ref = AppendNow(*store, "Subject: hello\r\n\r\nbody", "digest");
   ASSERT_TRUE(ref.ok()) << ref.status();
   for (int round = 0; round < 3; ++round) {
@@ -50,7 +21,7 @@ TEST(BlobStore, AppendedMessageIsReadBackAlsoAfterRestart) {
     EXPECT_EQ(store->ReadAux(*ref).value(), "digest");
     EXPECT_TRUE(store->Damage().empty());
     store.reset();
-    store = OpenStore({.directory = folder.path()});
+    store = OpenStore({.directory = folder.blobs()});
     const auto later = AppendNow(*store, "another");
     ASSERT_TRUE(later.ok());
     EXPECT_NE(*later, *ref);
@@ -60,7 +31,7 @@ TEST(BlobStore, AppendedMessageIsReadBackAlsoAfterRestart) {
 
 TEST(BlobStore, SixteenThreadsAppendAtOnceAndAllIsReadable) {
   const Folder folder;
-  const auto store = OpenStore({.directory = folder.path(), .roll_bytes = 100'000});
+  const auto store = OpenStore({.directory = folder.blobs(), .roll_bytes = 100'000});
   std::vector<std::vector<std::pair<BlobRef, std::string>>> told(16);
   std::vector<std::thread> threads;
   for (size_t t = 0; t < told.size(); ++t) {
@@ -83,7 +54,7 @@ TEST(BlobStore, SixteenThreadsAppendAtOnceAndAllIsReadable) {
 
 TEST(BlobStore, UnknownKeysAreNotFound) {
   const Folder folder;
-  const auto store = OpenStore({.directory = folder.path()});
+  const auto store = OpenStore({.directory = folder.blobs()});
   const BlobRef ref = AppendNow(*store, "something").value();
   const BlobRef wrong[] = {{ref.key, 4},
                            {ref.key + 8, 9},
@@ -102,7 +73,7 @@ TEST(BlobStore, UnknownKeysAreNotFound) {
 
 TEST(BlobStore, UploadIsReadBackInChunksAndAnAbortedOneLeavesNothing) {
   const Folder folder;
-  auto store = OpenStore({.directory = folder.path(), .most_uploads = 1});
+  auto store = OpenStore({.directory = folder.blobs(), .most_uploads = 1});
   auto upload = store->BeginUpload().value();
   EXPECT_EQ(store->BeginUpload().status().code(), absl::StatusCode::kResourceExhausted);
   ASSERT_TRUE(upload->Write(std::string(300'000, 'x')).ok());
@@ -128,20 +99,14 @@ TEST(BlobStore, UploadIsReadBackInChunksAndAnAbortedOneLeavesNothing) {
     EXPECT_EQ(store->Read(ref, 65'000, 3).value(), body.substr(65'000, 3));
     EXPECT_EQ(store->ReadAux(ref).value(), "digest");
     store.reset();
-    store = OpenStore({.directory = folder.path()});
+    store = OpenStore({.directory = folder.blobs()});
   }
   EXPECT_TRUE(store->Damage().empty());
 }
 
-size_t FilesIn(const std::string& path) {
-  size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(path)) count += entry.exists();
-  return count;
-}
-
 TEST(BlobStore, RewrittenSegmentsKeepTheirKeysAndGiveSpaceBack) {
   const Folder folder;
-  auto store = OpenStore({.directory = folder.path(), .roll_bytes = 50'000});
+  auto store = OpenStore({.directory = folder.blobs(), .roll_bytes = 50'000});
   std::vector<BlobRef> refs;
   for (int i = 0; i < 100; ++i) {
     refs.push_back(AppendNow(*store, std::string(3'000, static_cast<char>(i))).value());
@@ -163,18 +128,18 @@ TEST(BlobStore, RewrittenSegmentsKeepTheirKeysAndGiveSpaceBack) {
         }
       }
       store.reset();
-      store = OpenStore({.directory = folder.path(), .roll_bytes = 50'000});
+      store = OpenStore({.directory = folder.blobs(), .roll_bytes = 50'000});
       ASSERT_TRUE(store->Destroy(dead).ok());  // the owner names again what was not gone
     }
   }
   EXPECT_LT(store->Stats().bytes, before * 3 / 4);
   EXPECT_TRUE(store->Damage().empty());
-  EXPECT_EQ(FilesIn(folder.path() + "/segments"), store->Stats().segments);
+  EXPECT_EQ(FilesIn(folder.blobs() + "/segments"), store->Stats().segments);
 }
 
 TEST(BlobStore, SegmentWithoutLivingMessagesIsUnlinked) {
   const Folder folder;
-  const auto store = OpenStore({.directory = folder.path(), .roll_bytes = 1});
+  const auto store = OpenStore({.directory = folder.blobs(), .roll_bytes = 1});
   const BlobRef first = AppendNow(*store, "first").value();
   const BlobRef second = AppendNow(*store, "second").value();
   EXPECT_EQ(store->Destroy({first.key, second.key}).value(), std::vector<uint64_t>({first.key}));
@@ -183,16 +148,16 @@ TEST(BlobStore, SegmentWithoutLivingMessagesIsUnlinked) {
   const BlobRef third = AppendNow(*store, "third").value();
   EXPECT_EQ(store->Destroy({second.key}).value(), std::vector<uint64_t>({second.key}));
   EXPECT_EQ(store->Read(third, 0, 0).value(), "third");
-  EXPECT_EQ(FilesIn(folder.path() + "/segments"), 1U);
+  EXPECT_EQ(FilesIn(folder.blobs() + "/segments"), 1U);
 }
 
 TEST(BlobStore, SecondStoreOnTheSameDirectoryIsRefused) {
   const Folder folder;
-  auto store = OpenStore({.directory = folder.path()});
-  EXPECT_EQ(OpenLocalBlobStore({.directory = folder.path()}).status().code(),
+  auto store = OpenStore({.directory = folder.blobs()});
+  EXPECT_EQ(OpenLocalBlobStore({.directory = folder.blobs()}).status().code(),
             absl::StatusCode::kUnavailable);
   store.reset();
-  EXPECT_TRUE(OpenLocalBlobStore({.directory = folder.path()}).ok());
+  EXPECT_TRUE(OpenLocalBlobStore({.directory = folder.blobs()}).ok());
 }
 
 TEST(BlobStore, TooMuchWaitingIsRefusedAtOnceAndAnsweredInBatches) {
@@ -210,7 +175,7 @@ TEST(BlobStore, TooMuchWaitingIsRefusedAtOnceAndAnsweredInBatches) {
     changed.notify_all();
   };
   const auto store =
-      OpenStore({.directory = folder.path(), .most_waiting_bytes = 1'000, .deliver = deliver});
+      OpenStore({.directory = folder.blobs(), .most_waiting_bytes = 1'000, .deliver = deliver});
   store->Append(std::string(2'000, 'x'), "", nullptr);
   store->Append(std::string(900, 'x'), "", nullptr);
   std::unique_lock lock(mutex);

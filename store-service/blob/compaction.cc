@@ -78,15 +78,13 @@ absl::StatusOr<DeadShare> MeasureDead(Segment& segment, const std::unordered_set
 }
 
 absl::StatusOr<std::shared_ptr<Segment>> Rewrite(SegmentSet& segments, Segment& old,
-                                                 const std::unordered_set<uint64_t>& dead) {
-  const std::string path = segments.PathOf(old.number(), old.generation() + 1);
-  absl::Status unlinked = segments.system().Unlink(path);  // of an attempt that failed
-  if (!unlinked.ok() && unlinked.code() != absl::StatusCode::kNotFound) return unlinked;
+                                                 const std::unordered_set<uint64_t>& dead,
+                                                 const SegmentSet::Form& form) {
   std::random_device random;
   ASSIGN_OR_RETURN(const std::shared_ptr<Segment> fresh,
-                   Segment::Create(segments.system(), path,
+                   Segment::Create(segments.system(), form.path,
                                    {.number = old.number(),
-                                    .generation = old.generation() + 1,
+                                    .generation = form.generation,
                                     .salt = static_cast<uint32_t>(random()),
                                     .created_ms = old.created_ms()}));
   uint64_t end = kFirstRecord;
@@ -106,7 +104,7 @@ absl::StatusOr<std::shared_ptr<Segment>> Rewrite(SegmentSet& segments, Segment& 
   RETURN_IF_ERROR(
       segments.system().SyncDirectory(segments.segments_directory(), "segment.rewrite.dir"));
   KILL_POINT("store.segment.rewritten");
-  return Segment::Open(segments.system(), path, old.number(), fresh->durable_end());
+  return Segment::Open(segments.system(), form.path, old.number(), fresh->durable_end());
 }
 
 }  // namespace posthorn::store_service

@@ -22,9 +22,9 @@ struct DeadShare {
 };
 absl::StatusOr<DeadShare> MeasureDead(Segment& segment, const std::unordered_set<uint64_t>& dead);
 
-// The next generation of `old` without the records in `dead`: whole and durable, but not yet in the
-// table.
+// `form` of `old`, without the records in `dead`: whole and durable, but not yet noted.
 absl::StatusOr<std::shared_ptr<Segment>> Rewrite(SegmentSet& segments, Segment& old,
-                                                 const std::unordered_set<uint64_t>& dead);
+                                                 const std::unordered_set<uint64_t>& dead,
+                                                 const SegmentSet::Form& form);
 
 }  // namespace posthorn::store_service

@@ -44,9 +44,9 @@ absl::StatusOr<std::shared_ptr<Segment>> Segment::Create(file::FileSystem& syste
   return std::shared_ptr<Segment>(new Segment(std::move(made), path, head));
 }
 
-absl::StatusOr<std::shared_ptr<Segment>> Segment::Open(file::FileSystem& system,
-                                                       const std::string& path, uint64_t number,
-                                                       uint64_t sealed) {
+absl::StatusOr<std::shared_ptr<Segment>> Segment::OpenFile(file::FileSystem& system,
+                                                           const std::string& path,
+                                                           uint64_t number) {
   ASSIGN_OR_RETURN(std::unique_ptr<file::File> opened, system.Open(path, file::Mode::kReadWrite));
   std::string bytes(kFirstRecord, '\0');
   ASSIGN_OR_RETURN(const size_t got, opened->ReadAt(0, bytes));
@@ -55,12 +55,27 @@ absl::StatusOr<std::shared_ptr<Segment>> Segment::Open(file::FileSystem& system,
   if (!head || head->number != number) {
     return base::DataLoss(base::StrCat(path, ": the segment's head is damaged"));
   }
-  std::shared_ptr<Segment> segment(new Segment(std::move(opened), path, *head));
+  return std::shared_ptr<Segment>(new Segment(std::move(opened), path, *head));
+}
+
+absl::StatusOr<std::shared_ptr<Segment>> Segment::Open(file::FileSystem& system,
+                                                       const std::string& path, uint64_t number,
+                                                       uint64_t sealed) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, OpenFile(system, path, number));
   if (sealed != 0) {
     segment->durable_end_ = sealed;
     segment->Seal();
   }
-  if (head->generation > 0) RETURN_IF_ERROR(segment->LoadMap());
+  if (segment->generation() > 0) RETURN_IF_ERROR(segment->LoadMap());
+  return segment;
+}
+
+absl::StatusOr<std::shared_ptr<Segment>> Segment::OpenOthers(file::FileSystem& system,
+                                                             const std::string& path,
+                                                             uint64_t number) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, OpenFile(system, path, number));
+  ASSIGN_OR_RETURN(const uint64_t size, segment->file_->Size());
+  segment->durable_end_ = size;
   return segment;
 }
 
@@ -113,7 +128,7 @@ absl::StatusOr<bool> Segment::WholeBetween(uint64_t from, uint64_t to) {
   return whole;
 }
 
-absl::Status Segment::Recover(const std::function<void(const Found&)>& damage) {
+absl::Status Segment::Examine(const std::function<void(const Found&)>& damage) {
   ASSIGN_OR_RETURN(const uint64_t size, file_->Size());
   uint64_t end = kFirstRecord;
   uint64_t batch_start = kFirstRecord;
@@ -131,14 +146,18 @@ absl::Status Segment::Recover(const std::function<void(const Found&)>& damage) {
     if (found.offset < batch_start) damage(found);
   }
   durable_end_ = end;
-  if (size > end) RETURN_IF_ERROR(file_->Truncate(end));
+  ASSIGN_OR_RETURN(const bool whole, WholeBetween(batch_start, end));
+  if (!whole) doubtful_ = batch_start;
+  return absl::OkStatus();
+}
+
+absl::Status Segment::Recover(const std::function<void(const Found&)>& damage) {
+  RETURN_IF_ERROR(Examine(damage));
+  ASSIGN_OR_RETURN(const uint64_t size, file_->Size());
+  if (size > durable_end()) RETURN_IF_ERROR(file_->Truncate(durable_end()));
   // A commit that was under way when the power went may have its mark on the disk, but not all of
   // its records. It cannot be told from damage, so it stays, and nothing is ever written behind it.
-  ASSIGN_OR_RETURN(const bool whole, WholeBetween(batch_start, end));
-  if (!whole) {
-    doubtful_ = batch_start;
-    Seal();
-  }
+  if (doubtful_ != 0) Seal();
   // Whoever was killed may have written what was never synced: it is read from now on, so it must
   // not go with the next power loss.
   return file_->Sync("segment.recovered");
@@ -167,6 +186,10 @@ absl::Status Segment::Commit(std::vector<std::string_view> pieces, uint64_t byte
   if (absl::Status status = file_->Sync(sync_name); !status.ok()) {
     // The kernel has dropped the dirty pages: a second sync would say OK about bytes that are
     // nowhere.
+    Seal();
+    return status;
+  }
+  if (absl::Status status = fence_ ? fence_() : absl::OkStatus(); !status.ok()) {
     Seal();
     return status;
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/base/clock.h"
 #include "lib/file/file_system.h"
 #include "store-service/blob/record.h"
 
@@ -41,11 +42,19 @@ class Segment {
   static absl::StatusOr<std::shared_ptr<Segment>> Open(file::FileSystem& system,
                                                        const std::string& path, uint64_t number,
                                                        uint64_t sealed);
+  // One that somebody else may be writing: everything in the file so far can be read, also what is
+  // not committed yet. Read only keys that were handed out, or Examine() it and walk.
+  static absl::StatusOr<std::shared_ptr<Segment>> OpenOthers(file::FileSystem& system,
+                                                             const std::string& path,
+                                                             uint64_t number);
 
   uint64_t number() const { return head_.number; }
   uint32_t generation() const { return head_.generation; }
   uint32_t salt() const { return head_.salt; }
   int64_t created_ms() const { return head_.created_ms; }
+  bool OlderThan(int64_t ms) const {  // 0: never
+    return ms > 0 && base::WallMillis() - head_.created_ms > ms;
+  }
   const std::string& path() const { return path_; }
   uint64_t durable_end() const { return durable_end_.load(std::memory_order_acquire); }
   bool sealed() const { return sealed_.load(std::memory_order_acquire); }
@@ -54,11 +63,17 @@ class Segment {
   void set_doubtful(uint64_t offset) { doubtful_ = offset; }
   void Seal() { sealed_.store(true, std::memory_order_release); }
   file::File& file() { return *file_; }
+  // Asked after each sync and before anybody is answered: an error fails the commit and seals the
+  // segment. Set by its owner before the first commit.
+  void set_fence(std::function<absl::Status()> fence) { fence_ = std::move(fence); }
 
   // After a start: finds the last valid commit mark, cuts what follows, reports bad records before
   // it to `damage`. When the last commit itself is not whole the segment is sealed and doubtful()
   // says from where on.
   absl::Status Recover(const std::function<void(const Found&)>& damage);
+  // The same without changing anything: durable_end() becomes the end of the last commit, and
+  // doubtful() its beginning when it is not whole.
+  absl::Status Examine(const std::function<void(const Found&)>& damage);
   // Walks the records below durable_end(); stops when `visit` returns false.
   absl::Status Walk(const std::function<bool(const Found&)>& visit) {
     return WalkBetween(kFirstRecord, durable_end(), visit);
@@ -81,6 +96,9 @@ class Segment {
  private:
   Segment(std::unique_ptr<file::File> file, std::string path, SegmentHead head)
       : file_(std::move(file)), path_(std::move(path)), head_(head) {}
+  static absl::StatusOr<std::shared_ptr<Segment>> OpenFile(file::FileSystem& system,
+                                                           const std::string& path,
+                                                           uint64_t number);
   // `from` must be where a record begins.
   absl::Status WalkBetween(uint64_t from, uint64_t end,
                            const std::function<bool(const Found&)>& visit);
@@ -95,6 +113,7 @@ class Segment {
   std::atomic<uint64_t> durable_end_{kFirstRecord};
   std::atomic<bool> sealed_{false};
   uint64_t doubtful_ = 0;
+  std::function<absl::Status()> fence_;
   std::vector<std::pair<uint64_t, uint64_t>> map_;       // (original, here), sorted
   std::vector<std::pair<uint64_t, uint64_t>> map_back_;  // (here, original), sorted
 };

@@ -26,9 +26,8 @@ struct Located {
 };
 
 absl::StatusOr<std::shared_ptr<Segment>> SegmentFor(SegmentSet& segments, const BlobRef& ref) {
-  std::shared_ptr<Segment> segment = segments.Find(SegmentOf(ref.key));
-  if (segment == nullptr || segments.IsDead(ref.key)) return base::NotFound("no such blob");
-  return segment;
+  if (segments.IsDead(ref.key)) return base::NotFound("no such blob");
+  return segments.Find(SegmentOf(ref.key));
 }
 
 absl::StatusOr<Located> Locate(SegmentSet& segments, const BlobRef& ref) {
@@ -133,38 +132,78 @@ absl::StatusOr<std::unique_ptr<BlobReader>> OpenBlobReader(SegmentSet& segments,
       std::make_unique<SegmentBlobReader>(segments, ref.key, std::move(found)));
 }
 
-absl::Status WalkBlobs(SegmentSet& segments, const std::function<bool(const BlobRecord&)>& visit,
-                       const std::function<void(uint64_t)>& pace) {
-  for (const std::shared_ptr<Segment>& segment : segments.All()) {
-    bool go_on = true;
+namespace {
+
+// One segment of WalkBlobs.
+class Walker {
+ public:
+  Walker(SegmentSet& segments, const std::function<bool(const BlobRecord&)>& visit,
+         const std::function<void(uint64_t)>& pace)
+      : segments_(segments), visit_(visit), pace_(pace) {}
+
+  // False: `visit` wants no more.
+  absl::StatusOr<bool> Walk(Segment& segment) {
     absl::Status failure;
-    RETURN_IF_ERROR(segment->Walk([&](const Found& found) {
+    bool go_on = true;
+    RETURN_IF_ERROR(segment.Walk([&](const Found& found) {
       if (found.damaged) {
-        if (segment->doubtful() == 0 || found.offset < segment->doubtful()) {
-          segments.NoteDamage(segment->number(), found.offset,
-                              base::StrCat("no record; skipped to ", found.resumed));
+        if (!Doubtful(segment, found)) {
+          segments_.NoteDamage(segment.number(), found.offset,
+                               base::StrCat("no record; skipped to ", found.resumed));
         }
         return true;
       }
-      if (pace) pace(RecordSize(found.header));
+      if (pace_) pace_(RecordSize(found.header));
       if (found.header.kind != RecordKind::kMessage) return true;
-      const uint64_t key = segment->number() << kBlobOffsetBits | found.original_offset;
-      if (segments.IsDead(key)) return true;
-      BlobRecord record{{key, found.header.length},
-                        CheckRecord(segment->file(), found.offset, found.header)};
-      const bool damaged = record.status.code() == absl::StatusCode::kDataLoss;
-      if (!record.status.ok() && !damaged) failure = record.status;
-      // Of a commit that the power cut short: nobody was answered. Should a row refer to it all the
-      // same, it will miss it.
-      if (damaged && segment->doubtful() != 0 && found.offset >= segment->doubtful()) return true;
-      if (damaged) {
-        segments.NoteDamage(segment->number(), found.original_offset,
-                            std::string(base::Message(record.status)));
-      }
-      go_on = failure.ok() && visit(record);
+      const absl::StatusOr<bool> more = Visit(segment, found);
+      if (!more.ok()) failure = more.status();
+      go_on = more.value_or(false);
       return go_on;
     }));
     RETURN_IF_ERROR(failure);
+    return go_on;
+  }
+
+ private:
+  // Of a commit that the power cut short: nobody was answered. Should a row refer to it all the
+  // same, it will miss it.
+  static bool Doubtful(const Segment& segment, const Found& found) {
+    return segment.doubtful() != 0 && found.offset >= segment.doubtful();
+  }
+
+  absl::StatusOr<bool> Visit(Segment& segment, const Found& found) {
+    const uint64_t key = segment.number() << kBlobOffsetBits | found.original_offset;
+    if (segments_.IsDead(key)) return true;
+    const BlobRecord record{{key, found.header.length},
+                            CheckRecord(segment.file(), found.offset, found.header)};
+    const bool damaged = record.status.code() == absl::StatusCode::kDataLoss;
+    if (!record.status.ok() && !damaged) return record.status;
+    if (damaged && Doubtful(segment, found)) return true;
+    if (damaged) {
+      segments_.NoteDamage(segment.number(), found.original_offset,
+                           std::string(base::Message(record.status)));
+    }
+    return visit_(record);
+  }
+
+  SegmentSet& segments_;
+  const std::function<bool(const BlobRecord&)>& visit_;
+  const std::function<void(uint64_t)>& pace_;
+};
+
+}  // namespace
+
+absl::Status WalkBlobs(SegmentSet& segments, const std::function<bool(const BlobRecord&)>& visit,
+                       const std::function<void(uint64_t)>& pace) {
+  RETURN_IF_ERROR(segments.Refresh());
+  Walker walker(segments, visit, pace);
+  for (const uint64_t number : segments.Numbers()) {
+    const absl::StatusOr<std::shared_ptr<Segment>> segment = segments.FindWhole(number);
+    const absl::StatusCode code = segment.status().code();
+    // Gone meanwhile, or known to be damaged: the others are worth reading.
+    if (code == absl::StatusCode::kNotFound || code == absl::StatusCode::kDataLoss) continue;
+    RETURN_IF_ERROR(segment.status());
+    ASSIGN_OR_RETURN(const bool go_on, walker.Walk(**segment));
     if (!go_on) break;
   }
   return absl::OkStatus();

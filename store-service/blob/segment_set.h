@@ -1,11 +1,11 @@
 #pragma once
 
-// All segments of a directory, and the table that says which count. Any thread.
-//   DIR/segments.table     the table
+// All segments of a store, wherever they are noted. LocalSegmentSet: one store has the folder for
+// itself; SharedSegmentSet: several have it together. Any thread.
 //   DIR/segments/*.seg     the segments
 // Invariants:
 //  1. A number is never used twice.
-//  2. The table names a new form of a segment before the old form is unlinked.
+//  2. What is noted names a new form of a segment before the old form is unlinked.
 
 #include <functional>
 #include <map>
@@ -14,14 +14,13 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "lib/file/directory_lock.h"
 #include "lib/file/file_system.h"
 #include "store-service/blob/blob_store.h"
 #include "store-service/blob/segment.h"
-#include "store-service/blob/segment_table.h"
 
 namespace posthorn::store_service {
 
@@ -29,56 +28,75 @@ class SegmentSet {
  public:
   // Called once for each damaged place, on the thread that met it.
   using OnDamage = std::function<void(const BlobDamage&)>;
+  // Who may still write to a segment: this store, another, or nobody for ever.
+  enum class Holder { kThis, kOther, kFinal };
+  // A name for the next form of a segment, which nobody else writes.
+  struct Form {
+    std::string path;
+    uint32_t generation = 0;
+  };
 
-  SegmentSet(file::FileSystem& system, std::string directory, OnDamage on_damage);
-  // Opens what is there; makes the directory when it is missing. kDataLoss: the table itself is
-  // damaged.
-  absl::Status Load();
+  virtual ~SegmentSet() = default;
+  SegmentSet(const SegmentSet&) = delete;
+  SegmentSet& operator=(const SegmentSet&) = delete;
 
-  // A new, open segment whose name is durable.
-  absl::StatusOr<std::shared_ptr<Segment>> Add();
-  // Open segments, oldest first.
-  std::vector<std::shared_ptr<Segment>> OpenOnes();
+  // Opens what is there; makes the directory when it is missing.
+  virtual absl::Status Load() = 0;
+  // Notes what is known and will not be known to the next start otherwise. No calls after it.
+  virtual void Close() = 0;
 
-  // Null when there is no such segment.
-  std::shared_ptr<Segment> Find(uint64_t number);
-  std::vector<std::shared_ptr<Segment>> All();
+  // A new, open segment whose name is durable; the caller's alone until it is sealed.
+  virtual absl::StatusOr<std::shared_ptr<Segment>> Add() = 0;
+  // Open segments to go on with, oldest first.
+  virtual std::vector<std::shared_ptr<Segment>> OpenOnes() = 0;
+
+  // For reading by key. kNotFound when there is no such segment, kDataLoss when its file cannot be
+  // used.
+  virtual absl::StatusOr<std::shared_ptr<Segment>> Find(uint64_t number) = 0;
+  // After a read that failed: true when the segment may be in another form now, or longer; read
+  // again.
+  virtual bool Renew(uint64_t number) = 0;
+  // Learns what others did since.
+  virtual absl::Status Refresh() = 0;
+  virtual std::vector<uint64_t> Numbers() = 0;
+  // For walking: durable_end() ends what was committed. As Find.
+  virtual absl::StatusOr<std::shared_ptr<Segment>> FindWhole(uint64_t number) = 0;
+  virtual BlobStats Stats() = 0;  // segments and bytes
+
+  // The collector's, one at a time. Only kFinal ones are rewritten and removed.
+  virtual Holder HolderOf(const Segment& segment) = 0;
+  virtual absl::Status Remove(const std::shared_ptr<Segment>& segment) = 0;
+  virtual absl::StatusOr<Form> NextForm(const Segment& segment) = 0;
+  // Puts `fresh`, a complete and synced file under the name NextForm gave, in the place of the old
+  // form.
+  virtual absl::Status Replace(const std::shared_ptr<Segment>& fresh, const Form& form) = 0;
+  // Ends what the dead left open, unlinks old forms nobody reads any more.
+  virtual absl::Status Tidy() = 0;
+
   bool IsDead(uint64_t key);
   void AddDead(const std::vector<uint64_t>& keys);
   // All keys of `number` that were declared dead.
   std::unordered_set<uint64_t> DeadOf(uint64_t number);
   void DropDead(uint64_t number);
 
-  // Drops a segment from table and disk.
-  absl::Status Remove(const std::shared_ptr<Segment>& segment);
-  // Puts `fresh`, a complete and synced file of the next generation, in the place of the old form.
-  absl::Status Replace(const std::shared_ptr<Segment>& fresh);
-  std::string PathOf(uint64_t number, uint32_t generation) const;
   const std::string& segments_directory() const { return segments_directory_; }
   file::FileSystem& system() { return system_; }
 
   void NoteDamage(uint64_t segment, uint64_t offset, std::string what);
   std::vector<BlobDamage> Damage();
 
- private:
-  absl::Status LoadTable(const std::vector<std::string>& names);
-  absl::Status OpenNamed(uint64_t number);
-  absl::Status Adopt(const std::vector<std::string>& names);
-  absl::Status SaveTable();  // with table_mutex_
+ protected:
+  SegmentSet(file::FileSystem& system, std::string directory, OnDamage on_damage);
+  std::string PathOf(uint64_t number, uint32_t generation) const;
 
   file::FileSystem& system_;
   const std::string directory_;
   const std::string segments_directory_;
+
+ private:
   const OnDamage on_damage_;
-
-  std::unique_ptr<file::DirectoryLock> lock_;
-  std::mutex table_mutex_;  // taken before mutex_
-  SegmentTable table_;
-
-  std::shared_mutex mutex_;
-  std::map<uint64_t, std::shared_ptr<Segment>> segments_;
+  std::shared_mutex dead_mutex_;
   std::map<uint64_t, std::unordered_set<uint64_t>> dead_;
-
   std::mutex damage_mutex_;
   std::map<std::pair<uint64_t, uint64_t>, std::string> damage_;
 };

@@ -82,9 +82,10 @@ absl::StatusOr<std::unique_ptr<Upload>> UploadPool::Begin() {
     const std::lock_guard lock(mutex_);
     if (busy_ >= most_) return base::Exhausted("too many large messages at once");
     ++busy_;
-    if (!idle_.empty()) {
+    while (!idle_.empty() && segment == nullptr) {
       segment = std::move(idle_.back());
       idle_.pop_back();
+      if (segment->OlderThan(roll_ms_)) std::exchange(segment, nullptr)->Seal();
     }
   }
   if (segment == nullptr) {

@@ -13,8 +13,12 @@ namespace posthorn::store_service {
 class UploadPool {
  public:
   UploadPool(SegmentSet& segments, std::vector<std::shared_ptr<Segment>> idle, size_t most,
-             uint64_t roll_bytes)
-      : segments_(segments), most_(most), roll_bytes_(roll_bytes), idle_(std::move(idle)) {}
+             uint64_t roll_bytes, int64_t roll_ms)
+      : segments_(segments),
+        most_(most),
+        roll_bytes_(roll_bytes),
+        roll_ms_(roll_ms),
+        idle_(std::move(idle)) {}
 
   // kResourceExhausted when `most` are under way.
   absl::StatusOr<std::unique_ptr<Upload>> Begin();
@@ -28,6 +32,7 @@ class UploadPool {
   SegmentSet& segments_;
   const size_t most_;
   const uint64_t roll_bytes_;
+  const int64_t roll_ms_;  // a segment is ended at this age; 0: at none
   std::mutex mutex_;
   std::vector<std::shared_ptr<Segment>> idle_;
   size_t busy_ = 0;

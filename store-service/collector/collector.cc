@@ -199,7 +199,7 @@ net::Task<absl::Status> Collector::DestroyCondemned(CollectorResult& result) {
             ASSIGN_OR_RETURN(auto snapshot, database->OpenSnapshot());
             ASSIGN_OR_RETURN(const Keys keys, snapshot->Condemned(before));
             snapshot.reset();
-            if (keys.empty()) return keys;
+            // Also without any: what else there is to tidy.
             return blobs->Destroy(keys);
           }));
   result.destroyed = gone.size();
