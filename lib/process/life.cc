@@ -9,6 +9,7 @@
 #include "lib/base/strings.h"
 #include "lib/observe/health_server.h"
 #include "lib/observe/log.h"
+#include "lib/process/notify.h"
 #include "lib/rpc/methods/store.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
@@ -59,6 +60,7 @@ net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
   phase_.clear();
   if (serves_ && !stopping_) service_.server().SetServing(Missing().empty());
   observe::Info("process.ready");
+  NotifyManager("READY=1");
 }
 
 net::Task<absl::Status> Life::SendEvents(store::v1::RecordEventsRequest request) {
@@ -174,6 +176,7 @@ void Life::Stop() {
   }
   stopping_ = true;
   observe::Info("process.stopping", {{"sessions", drain_.open()}});
+  NotifyManager("STOPPING=1");
   if (!phase_.empty() && phase_ != "setting up") {
     loop_.Stop();
     return;

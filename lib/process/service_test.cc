@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -50,6 +54,43 @@ TEST(Service, StopsInOrderAtSigterm) {
   service->OnStop([&] { return Mark(log, "database"); });
   EXPECT_EQ(service->Run([&] { return RaiseSoon(service->loop()); }), 0);
   EXPECT_EQ(log, "journal database");
+}
+
+// Where a service manager listens.
+class Manager {
+ public:
+  explicit Manager(const std::string& path) : fd_(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  }
+  ~Manager() {
+    unsetenv("NOTIFY_SOCKET");
+    close(fd_);
+  }
+  Manager(const Manager&) = delete;
+  // What was said so far.
+  std::vector<std::string> Heard() const {
+    std::vector<std::string> out;
+    char buffer[256];
+    ssize_t size = 0;
+    while ((size = recv(fd_, buffer, sizeof(buffer), MSG_DONTWAIT)) >= 0)
+      out.emplace_back(buffer, static_cast<size_t>(size));
+    return out;
+  }
+
+ private:
+  const int fd_;
+};
+
+TEST(Service, TellsTheServiceManagerWhenItIsReadyAndWhenItStops) {
+  const testing::TempDir directory;
+  const Manager manager(directory.path() + "/notify");
+  const auto service = Make(directory.path(), {.process = "store-service", .wants_config = false});
+  EXPECT_EQ(service->Run([&] { return RaiseSoon(service->loop()); }), 0);
+  EXPECT_EQ(manager.Heard(), (std::vector<std::string>{"READY=1", "STOPPING=1"}));
 }
 
 TEST(Service, FailsWhenSetupFails) {
