@@ -58,7 +58,12 @@ struct Configuration::Hashing {
 };
 
 Configuration::Configuration(net::Loop& loop, std::string key, const Options& options)
-    : loop_(loop), box_(std::move(key)), kinds_(options.pool), feed_(loop), erase_(loop) {}
+    : loop_(loop),
+      box_(std::move(key)),
+      kinds_(options.pool),
+      feed_(loop),
+      erase_(loop),
+      erase_retry_(options.erase_retry) {}
 
 Configuration::~Configuration() { *self_ = nullptr; }
 

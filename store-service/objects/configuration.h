@@ -49,6 +49,8 @@ class Configuration {
     std::string key_file;  // empty: directory.key
     // How often to look for commits of other replicas, when there are any.
     std::chrono::milliseconds follow{100};
+    // How long after a failure the mail of removed accounts is erased again.
+    std::chrono::milliseconds erase_retry{5000};
     int hash_threads = 2;
     // For tests: kinds of another pool.
     const google::protobuf::DescriptorPool* pool =
@@ -125,6 +127,7 @@ class Configuration {
   std::vector<base::AccountId> to_erase_;
   net::Signal erase_;
   size_t hash_threads_ = 1;
+  std::chrono::milliseconds erase_retry_;
   std::shared_ptr<sql::Database> database_;
   std::unique_ptr<ObjectStore> writer_;
   std::unique_ptr<ObjectStore> reader_;

@@ -5,7 +5,7 @@
 namespace posthorn::store_service {
 namespace {
 
-TEST_F(ObjectsTest, AddressesAreUniqueOverAccountsAndAliases) {
+TEST_P(ObjectsTest, AddressesAreUniqueOverAccountsAndAliases) {
   ASSERT_TRUE(Commit({Domain("example.org", {"example.net"}), Account("a@example.org")}).ok());
   EXPECT_EQ(Commit({Alias("a@example.org", "b@example.org")}).code(),
             absl::StatusCode::kAlreadyExists);
@@ -20,7 +20,7 @@ TEST_F(ObjectsTest, AddressesAreUniqueOverAccountsAndAliases) {
   EXPECT_EQ(Resolve(store_->model(), "a@example.org").kind, Resolution::Kind::kAlias);
 }
 
-TEST_F(ObjectsTest, DomainsThatAreUsedStay) {
+TEST_P(ObjectsTest, DomainsThatAreUsedStay) {
   ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org"),
                       Alias("b@example.org", "a@example.org")})
                   .ok());
@@ -31,7 +31,7 @@ TEST_F(ObjectsTest, DomainsThatAreUsedStay) {
   EXPECT_EQ(Resolve(store_->model(), "a@example.org").kind, Resolution::Kind::kRemote);
 }
 
-TEST_F(ObjectsTest, RenamedDomainTakesAllAlong) {
+TEST_P(ObjectsTest, RenamedDomainTakesAllAlong) {
   ASSERT_TRUE(Commit({Domain("old.test", {"alias.test"}), Account("a@old.test", QuickHash()),
                       Alias("b@old.test", "a@old.test")})
                   .ok());
@@ -50,7 +50,7 @@ TEST_F(ObjectsTest, RenamedDomainTakesAllAlong) {
   }
 }
 
-TEST_F(ObjectsTest, RenamesKeepIdAndPasswordAndMaySwap) {
+TEST_P(ObjectsTest, RenamesKeepIdAndPasswordAndMaySwap) {
   ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org", QuickHash()),
                       Account("b@example.org")})
                   .ok());
@@ -66,7 +66,7 @@ TEST_F(ObjectsTest, RenamesKeepIdAndPasswordAndMaySwap) {
   EXPECT_FALSE(CredentialOf(kAccount, 2, "").has_value());
 }
 
-TEST_F(ObjectsTest, IdsAreNeverUsedAgain) {
+TEST_P(ObjectsTest, IdsAreNeverUsedAgain) {
   ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org")}).ok());
   ASSERT_TRUE(Commit({Remove(kAccount, "a@example.org")}).ok());
   Reopen();
@@ -75,7 +75,7 @@ TEST_F(ObjectsTest, IdsAreNeverUsedAgain) {
   EXPECT_EQ(store_->model().Facts(1).state, AccountState::kDeleting);
 }
 
-TEST_F(ObjectsTest, AccountsPageByNameAlsoWithinADomain) {
+TEST_P(ObjectsTest, AccountsPageByNameAlsoWithinADomain) {
   std::vector<ChangeInput> changes = {Domain("a.test"), Domain("b.test")};
   std::vector<std::string> names;
   for (const char* local : {"al", "a.l", "a", "b", "z", "a-"}) {
@@ -110,7 +110,7 @@ struct EraseRecorder final : AccountLifecycle {
   std::vector<base::AccountId> erased;
 };
 
-TEST_F(ObjectsTest, MailOfRemovedAccountsIsErasedAlsoAfterARestart) {
+TEST_P(ObjectsTest, MailOfRemovedAccountsIsErasedAlsoAfterARestart) {
   ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org")}).ok());
   ASSERT_TRUE(Commit({Remove(kAccount, "a@example.org")}).ok());
   Reopen();

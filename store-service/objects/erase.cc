@@ -10,8 +10,6 @@
 namespace posthorn::store_service {
 namespace {
 
-constexpr std::chrono::milliseconds kEraseRetry{5000};
-
 // The owner of its lane erases it; should the lane come here, so do we.
 bool IsAnothers(const absl::Status& status) {
   return absl::IsUnavailable(status) && base::Message(status) == base::kNotOwner;
@@ -40,7 +38,7 @@ net::Task<void> Configuration::EraseLoop(Self self) {
     }
     if (again.empty()) continue;
     it.to_erase_.insert(it.to_erase_.end(), again.begin(), again.end());
-    co_await net::Sleep(it.loop_, kEraseRetry);
+    co_await net::Sleep(it.loop_, it.erase_retry_);
     if (*self != nullptr) co_await it.ForgetErased();
   }
 }

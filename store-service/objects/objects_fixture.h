@@ -12,16 +12,19 @@
 
 #include "lib/auth/password_hash.h"
 #include "lib/base/strings.h"
+#include "lib/testing/mariadb.h"
 #include "posthorn/config/v1/kinds.pb.h"
+#include "store-service/database/sql/mysql.h"
+#include "store-service/database/sql/sqlite.h"
 #include "store-service/directory/resolve.h"
 #include "store-service/objects/configuration.h"
 
 namespace posthorn::store_service {
 
 namespace config = posthorn::config::v1;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 inline constexpr char kDomain[] = "posthorn.config.v1.Domain";
 inline constexpr char kAccount[] = "posthorn.config.v1.Account";
@@ -41,11 +44,36 @@ net::Task<void> Collect(net::Loop* loop, net::Task<T> task, std::optional<T>* ou
   loop->Stop();
 }
 
-class ObjectsTest : public testing::Test {
+enum class Engine { kSqlite, kMysql };
+inline std::string NameOf(const ::testing::TestParamInfo<Engine>& info) {
+  return info.param == Engine::kSqlite ? "sqlite" : "mysql";
+}
+
+// One server for all tests of this program.
+inline posthorn::testing::MariadbServer& Server() {
+  static const std::unique_ptr<posthorn::testing::MariadbServer> kServer =
+      posthorn::testing::MariadbServer::Start();
+  return *kServer;
+}
+inline mysql::Options MysqlOptions(const posthorn::testing::MariadbServer& server,
+                                   const std::string& database) {
+  mysql::Options options;
+  options.target = mysql::ParseTarget(server.Url(database)).value();
+  options.password = posthorn::testing::MariadbServer::kPassword;
+  return options;
+}
+
+class ObjectsTest : public ::testing::TestWithParam<Engine> {
  protected:
   void SetUp() override {
     std::string name = (std::filesystem::temp_directory_path() / "objects_test.XXXXXX").string();
     directory_ = mkdtemp(name.data());
+    if (GetParam() == Engine::kMysql) {
+      schema_ = Server().NewDatabase();
+      database_ = sql::OpenMysql(MysqlOptions(Server(), schema_));
+    } else {
+      database_ = sql::OpenSqlite({.path = directory_ + "/directory.db"});
+    }
     Reopen();
   }
   void TearDown() override {
@@ -54,10 +82,14 @@ class ObjectsTest : public testing::Test {
   }
   void Reopen() {
     store_.reset();
-    auto opened = Configuration::Open(loop_, file::Real(),
-                                      {.directory = directory_, .hash_threads = 3, .pool = pool_});
+    auto opened = Configuration::Open(loop_, file::Real(), OptionsHere());
     ASSERT_TRUE(opened.ok()) << opened.status();
     store_ = *std::move(opened);
+  }
+  Configuration::Options OptionsHere() const {
+    Configuration::Options options{.directory = directory_, .hash_threads = 3, .pool = pool_};
+    if (GetParam() == Engine::kMysql) options.database = database_;
+    return options;
   }
   template <class T>
   T Run(net::Task<T> task) {
@@ -92,6 +124,12 @@ class ObjectsTest : public testing::Test {
   }
   std::string AllBytesOnDisk() {
     std::stringstream all;
+    if (GetParam() == Engine::kMysql) {
+      std::string all_tables = base::StrCat("USE ", schema_, ";");
+      for (const char* table : {"object", "credential", "revision", "revision_change", "account"})
+        base::StrAppend(all_tables, "SELECT * FROM ", table, ";");
+      return Server().Sql(all_tables);
+    }
     for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
       all << std::ifstream(entry.path(), std::ios::binary).rdbuf();
     }
@@ -100,6 +138,8 @@ class ObjectsTest : public testing::Test {
 
   net::Loop loop_;
   std::string directory_;
+  std::string schema_;
+  std::shared_ptr<sql::Database> database_;
   const google::protobuf::DescriptorPool* pool_ =
       google::protobuf::DescriptorPool::generated_pool();
   std::unique_ptr<Configuration> store_;

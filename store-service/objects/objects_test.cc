@@ -1,12 +1,14 @@
 // What is committed, what comes back, and who wins.
 
-#include "store-service/database/sql/sqlite.h"
 #include "store-service/objects/objects_fixture.h"
 
 namespace posthorn::store_service {
 namespace {
 
-TEST_F(ObjectsTest, ObjectsComeBackAsTheyWereCommitted) {
+INSTANTIATE_TEST_SUITE_P(Engines, ObjectsTest, ::testing::Values(Engine::kSqlite, Engine::kMysql),
+                         NameOf);
+
+TEST_P(ObjectsTest, ObjectsComeBackAsTheyWereCommitted) {
   ASSERT_TRUE(Commit({Listener("smtp", 25), Listener("imap", 143), Domain("example.org"),
                       Account("a@example.org")})
                   .ok());
@@ -26,7 +28,7 @@ TEST_F(ObjectsTest, ObjectsComeBackAsTheyWereCommitted) {
   EXPECT_TRUE(List(kListener, "pop3").empty());
 }
 
-TEST_F(ObjectsTest, SnapshotLeavesOutDirectoryKinds) {
+TEST_P(ObjectsTest, SnapshotLeavesOutDirectoryKinds) {
   ASSERT_TRUE(Commit({Listener("smtp", 25),
                       Domain("example.org"),
                       Account("a@example.org"),
@@ -40,7 +42,7 @@ TEST_F(ObjectsTest, SnapshotLeavesOutDirectoryKinds) {
   EXPECT_THAT(AllBytesOnDisk(), Not(HasSubstr("opaque")));
 }
 
-TEST_F(ObjectsTest, SnapshotPagesByKindAndName) {
+TEST_P(ObjectsTest, SnapshotPagesByKindAndName) {
   std::vector<ChangeInput> changes;
   for (int i = 0; i < 5; ++i) changes.push_back(Listener(base::StrCat("l", i), 25));
   changes.push_back({.kind = "posthorn.config.v1.Settings", .name = "default"});
@@ -56,7 +58,7 @@ TEST_F(ObjectsTest, SnapshotPagesByKindAndName) {
   EXPECT_THAT(names, ElementsAre("l0", "l1", "l2", "l3", "l4", "default"));
 }
 
-TEST_F(ObjectsTest, OfTwoThatSawTheSameHeadOneIsAborted) {
+TEST_P(ObjectsTest, OfTwoThatSawTheSameHeadOneIsAborted) {
   const uint64_t head = store_->head();
   EXPECT_TRUE(Commit({Listener("a", 1)}, head).ok());
   EXPECT_EQ(Commit({Listener("b", 2)}, head).code(), absl::StatusCode::kAborted);
@@ -70,7 +72,7 @@ net::Task<void> Race(net::Loop* loop, Configuration* store, std::string name, ui
   if (results->size() == racers) loop->Stop();
 }
 
-TEST_F(ObjectsTest, RacingCommitsHaveOneWinner) {
+TEST_P(ObjectsTest, RacingCommitsHaveOneWinner) {
   std::vector<absl::Status> results;
   constexpr size_t kRacers = 20;
   for (size_t i = 0; i < kRacers; ++i) {
@@ -84,7 +86,7 @@ TEST_F(ObjectsTest, RacingCommitsHaveOneWinner) {
   EXPECT_EQ(Names(kListener).size(), 1U);
 }
 
-TEST_F(ObjectsTest, GuardsOfObjects) {
+TEST_P(ObjectsTest, GuardsOfObjects) {
   ASSERT_TRUE(Commit({Listener("a", 1)}).ok());
   ASSERT_TRUE(Commit({Listener("b", 1)}).ok());
   ChangeInput guarded = Listener("a", 2);
@@ -102,7 +104,7 @@ TEST_F(ObjectsTest, GuardsOfObjects) {
             absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(ObjectsTest, FailedCommitLeavesNothing) {
+TEST_P(ObjectsTest, FailedCommitLeavesNothing) {
   ASSERT_TRUE(Commit({Domain("example.org")}).ok());
   EXPECT_EQ(Commit({Account("a@example.org"), Account("b@nowhere.test")}).code(),
             absl::StatusCode::kNotFound);
@@ -113,26 +115,25 @@ TEST_F(ObjectsTest, FailedCommitLeavesNothing) {
 
 // As if the process was killed after COMMIT and before the answer: the caller asks again and learns
 // that it happened.
-TEST_F(ObjectsTest, CommitWithALostAnswerIsThereAfterARestart) {
+TEST_P(ObjectsTest, CommitWithALostAnswerIsThereAfterARestart) {
   {
     const SecretBox box(store_->box());
     Kinds kinds;
-    const auto database = sql::OpenSqlite({.path = directory_ + "/directory.db"});
-    auto other = ObjectStore::Open(*database, box, kinds);
+    auto other = ObjectStore::Open(*database_, box, kinds);
     ASSERT_TRUE(other.ok()) << other.status();
     PreparedCommit commit;
     commit.changes.push_back({.kind = kinds.Of(kDomain), .name = "example.org"});
     ASSERT_TRUE((*other)->Commit(commit).ok());
   }
   // The one who still believes in the old head changes nothing.
-  EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Commit({Domain("example.net")}, 0).code(), absl::StatusCode::kAborted);
   Reopen();
   EXPECT_EQ(store_->head(), 1U);
   EXPECT_EQ(Resolve(store_->model(), "x@example.org").kind, Resolution::Kind::kUnknown);
   EXPECT_EQ(Commit({Domain("example.org")}, 0).code(), absl::StatusCode::kAborted);
 }
 
-TEST_F(ObjectsTest, HistoryTellsBeforeAndAfter) {
+TEST_P(ObjectsTest, HistoryTellsBeforeAndAfter) {
   ASSERT_TRUE(Commit({Listener("a", 1)}).ok());
   ASSERT_TRUE(Commit({Listener("a", 2), Listener("b", 3)}).ok());
   ASSERT_TRUE(Commit({Remove(kListener, "b")}).ok());
@@ -153,7 +154,7 @@ TEST_F(ObjectsTest, HistoryTellsBeforeAndAfter) {
   EXPECT_EQ(Run(store_->History({.revision = 2, .limit = 10})).value().at(0).changes.size(), 2U);
 }
 
-TEST_F(ObjectsTest, WatchersHearWhatToDrop) {
+TEST_P(ObjectsTest, WatchersHearWhatToDrop) {
   ASSERT_TRUE(Commit({Domain("example.org"), Account("a@example.org", QuickHash())}).ok());
   Feed::Reader reader(store_->feed());
   const uint64_t version = store_->model().VersionOf(1);
