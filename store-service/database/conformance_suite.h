@@ -43,7 +43,7 @@ inline std::vector<MessageColumns> Columns(Database& database, AccountId account
 }
 
 template <class Factory>
-class DatabaseConformance : public testing::Test {
+class DatabaseConformance : public ::testing::Test {
  protected:
   void SetUp() override {
     auto opened = factory_.Open();
@@ -281,30 +281,12 @@ TYPED_TEST_P(DatabaseConformance, ErasedAccountLeavesOnlyItsExpungeLog) {
   EXPECT_TRUE((*snapshot)->FindDelivery(batch.deliveries[1].key)->has_value());
 }
 
-TYPED_TEST_P(DatabaseConformance, PruningTheExpungeLogRaisesTheFloor) {
-  WriteBatch batch;
-  batch.PutMailbox({.account = 1, .mailbox = 2, .name = "x", .modseq = 9});
-  batch.expunges.push_back({1, 2, 7, 1, 70, 100});
-  batch.expunges.push_back({1, 2, 9, 2, 71, 900});
-  ASSERT_TRUE(this->Write(batch).ok());
-  const auto more = this->database_->PruneExpunges(this->NextFence(), 500, 100);
-  ASSERT_TRUE(more.ok()) << more.status();
-  EXPECT_FALSE(*more);
-  WriteBatch stale;  // the lane still has the old floor in memory
-  stale.PutMailbox({.account = 1, .mailbox = 2, .name = "x", .modseq = 10});
-  ASSERT_TRUE(this->Write(stale).ok());
-  auto snapshot = this->database_->OpenSnapshot();
-  ASSERT_TRUE(snapshot.ok());
-  EXPECT_EQ((**(*snapshot)->FindMailbox(1, 2)).log_floor, 7u);
-}
-
 REGISTER_TYPED_TEST_SUITE_P(DatabaseConformance, GivesBackTheRowsItWasGiven,
                             StaleEpochWritesNothing, RunningLeaseIsNotTakenAndAnExpiredOneIs,
                             ReplicasSeeEachOtherAndWhoOwnsWhat,
                             RepeatedDeliveryIdTakesTheWholeBatchBack,
                             LaterStepsOfABatchSeeEarlierOnes, PrefixesOfOneBlobAreToldApart,
                             DeletedMailboxLeavesOnlyItsExpungeLog,
-                            ErasedAccountLeavesOnlyItsExpungeLog,
-                            PruningTheExpungeLogRaisesTheFloor);
+                            ErasedAccountLeavesOnlyItsExpungeLog);
 
 }  // namespace posthorn::store_service

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "store-service/database/conformance_suite.h"
+#include "store-service/database/conformance_upkeep.h"
 #include "store-service/database/sqlite/sqlite_database.h"
 
 namespace posthorn::store_service {
@@ -35,6 +36,7 @@ class SqliteFactory {
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, DatabaseConformance, SqliteFactory);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, DatabaseUpkeep, SqliteFactory);
 
 // stack.md 1.4: under steady load the log must not grow for ever.
 TEST(SqliteDatabase, KeepsTheLogShortUnderSteadyLoad) {

@@ -32,19 +32,23 @@ absl::StatusOr<Connection::Link::Server> Connection::Link::Inspect() {
   return found;
 }
 
-absl::Status Connection::Link::SetUp(Options::Causality causality) {
+absl::Status Connection::Link::SetUp(const Options& options) {
   // PIPES_AS_CONCAT: SQL that is shared with SQLite means the same.
   std::string text =
       "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,"
-      "PIPES_AS_CONCAT', innodb_lock_wait_timeout=5";
+      "PIPES_AS_CONCAT', time_zone='+00:00', innodb_lock_wait_timeout=5";
   text += server.mariadb ? kIdleMariaDb : kIdleMySql;
   if (server.galera) {
-    text += causality == Options::Causality::kReads ? ", wsrep_sync_wait=1" : ", wsrep_sync_wait=0";
+    text += options.causality == Options::Causality::kReads ? ", wsrep_sync_wait=1"
+                                                            : ", wsrep_sync_wait=0";
   }
   RETURN_IF_ERROR(Execute(text).status());
   // Guarded updates must see the newest row, and nothing here relies on gap locks: every conflict
   // is on a row or on a unique key.
-  return Execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").status();
+  const bool writes = options.use == Options::Use::kWrites;
+  return Execute(writes ? "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+                        : "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+      .status();
 }
 
 Connection::Connection(Options options) : options_(std::move(options)) {}
@@ -66,7 +70,7 @@ absl::StatusOr<std::unique_ptr<Connection::Link>> Connection::ConnectTo(const Ho
   auto link = std::make_unique<Link>();
   RETURN_IF_ERROR(link->Open(options_, host));
   ASSIGN_OR_RETURN(link->server, link->Inspect());
-  RETURN_IF_ERROR(link->SetUp(options_.causality));
+  RETURN_IF_ERROR(link->SetUp(options_));
   return link;
 }
 
@@ -94,25 +98,29 @@ bool Connection::is_mariadb() const { return link_ && link_->server.mariadb; }
 int64_t Connection::changes() const { return changes_; }
 
 absl::Status Connection::RunStatement(Cursor& cursor, std::string_view sql) {
-  if (in_transaction_) {
-    if (!link_ || link_->lost) return base::Unavailable("database: the link was lost");
-    return cursor.Execute();
-  }
-  RETURN_IF_ERROR(Ready());
+  RETURN_IF_ERROR(Usable());
+  if (in_transaction_) return cursor.Execute();
   const absl::Status status = cursor.Execute();
   if (!link_->lost || !base::StartsWithIgnoreCase(sql, "SELECT")) return status;
   RETURN_IF_ERROR(Ready());
   return cursor.Execute();
 }
 
+absl::Status Connection::Usable() {
+  if (!in_transaction_) return Ready();
+  return link_ && !link_->lost ? absl::OkStatus()
+                               : base::Unavailable("database: the link was lost");
+}
+
 absl::Status Connection::Execute(std::string_view sql) {
-  if (!in_transaction_) {
-    RETURN_IF_ERROR(Ready());
-  } else if (!link_ || link_->lost) {
-    return base::Unavailable("database: the link was lost");
-  }
+  RETURN_IF_ERROR(Usable());
   ASSIGN_OR_RETURN(changes_, link_->Execute(sql));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<uint64_t>> Connection::Numbers(std::string_view sql) {
+  RETURN_IF_ERROR(Usable());
+  return link_->Numbers(sql);
 }
 
 absl::Status Connection::Begin(std::string_view isolation, std::string_view how) {
@@ -144,10 +152,13 @@ void Connection::Rollback() {
 }
 
 absl::StatusOr<Transaction> Transaction::Begin(Connection& connection, Kind kind) {
-  RETURN_IF_ERROR(kind == Kind::kWrite
-                      ? connection.Begin("", "START TRANSACTION")
-                      : connection.Begin("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-                                         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"));
+  if (kind == Kind::kWrite) {
+    RETURN_IF_ERROR(connection.Begin("", "START TRANSACTION"));
+    return Transaction(connection);
+  }
+  const bool ready = connection.options_.use == Options::Use::kSnapshots;
+  RETURN_IF_ERROR(connection.Begin(ready ? "" : "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+                                   "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"));
   return Transaction(connection);
 }
 

@@ -2,7 +2,7 @@
 
 // MySQL Connector/C++ as values: connections, kept statements, cursors, transactions. No other
 // folder includes the driver's headers. A Connection and all that came from it belong to one thread
-// at a time. Every call blocks, at most about `Timeouts`. Error codes: error.h.
+// at a time. Every call blocks, at most about `the time-outs in Options`. Error codes: error.h.
 //
 // A lost link: the call fails with kUnavailable (a COMMIT with kUnknown). The next transaction, or
 // the next statement outside of one, connects anew, trying the hosts in order, and prepares its
@@ -34,6 +34,8 @@ struct Options {
   // Galera: a transaction sees all that was committed on any node before it began. Costs a round
   // through the cluster.
   enum class Causality { kNone, kReads } causality = Causality::kReads;
+  // kSnapshots: transactions of Kind::kSnapshot begin with one message less.
+  enum class Use { kWrites, kSnapshots } use = Use::kWrites;
 };
 
 // Bytes, for a BLOB or VARBINARY; text goes the same way, so this only says what is meant.
@@ -132,6 +134,9 @@ class Connection {
   // One statement without rows that is made once and not kept: DDL, many rows in one text.
   absl::Status Execute(std::string_view sql);
 
+  // All values of all rows, row after row, of a query that is made once and not kept.
+  absl::StatusOr<std::vector<uint64_t>> Numbers(std::string_view sql);
+
   // Rows the last statement matched (UPDATE: also those whose values were equal already) or
   // changed; INSERT … ON DUPLICATE KEY UPDATE counts 1 for a new row, 2 for a changed one.
   int64_t changes() const;
@@ -154,6 +159,7 @@ class Connection {
   explicit Connection(Options options);
   absl::Status Connect();
   absl::StatusOr<std::unique_ptr<Link>> ConnectTo(const Host& host);
+  absl::Status Usable();
   absl::Status RunStatement(Cursor& cursor, std::string_view sql);
   absl::Status Begin(std::string_view isolation, std::string_view how);
   absl::Status Commit();

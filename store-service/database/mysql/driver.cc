@@ -107,6 +107,19 @@ absl::StatusOr<int64_t> Connection::Link::Execute(std::string_view text) {
   });
 }
 
+absl::StatusOr<std::vector<uint64_t>> Connection::Link::Numbers(std::string_view text) {
+  return Guarded(lost, [&] {
+    if (!plain) plain.reset(session->createStatement());
+    const std::unique_ptr<sql::ResultSet> rows(plain->executeQuery(Sql(text)));
+    const uint32_t columns = rows->getMetaData()->getColumnCount();
+    std::vector<uint64_t> values;
+    while (rows->next()) {
+      for (uint32_t i = 1; i <= columns; ++i) values.push_back(rows->getUInt64(i));
+    }
+    return values;
+  });
+}
+
 absl::StatusOr<std::unordered_map<std::string, std::string>> Connection::Link::Show(
     std::string_view text) {
   return Guarded(lost, [&] {

@@ -41,9 +41,10 @@ struct Connection::Link {
   absl::Status Open(const Options& options, const Host& host);
   // Fails with kUnavailable when the server must not be used now.
   absl::StatusOr<Server> Inspect();
-  absl::Status SetUp(Options::Causality causality);
+  absl::Status SetUp(const Options& options);
   // Rows it changed; those a query gave are read and forgotten.
   absl::StatusOr<int64_t> Execute(std::string_view text);
+  absl::StatusOr<std::vector<uint64_t>> Numbers(std::string_view text);
   // The value in the second column, by the text in the first, of SHOW VARIABLES or SHOW STATUS.
   absl::StatusOr<std::unordered_map<std::string, std::string>> Show(std::string_view text);
 

@@ -1,9 +1,9 @@
 #pragma once
 
 // Schema steps by part ("mail", "directory"), noted in schema_migration(part, number, checksum,
-// time). Several replicas may do so at once: on one server they wait for each other by a named lock;
-// on different nodes of a cluster they do the same twice, which is why every statement must be able
-// to run again (IF NOT EXISTS, INSERT IGNORE).
+// time). Several replicas may do so at once: on one server they wait for each other by a named
+// lock; on different nodes of a cluster they do the same twice, which is why every statement must
+// be able to run again (IF NOT EXISTS, INSERT IGNORE).
 
 #include <span>
 #include <string_view>
@@ -13,8 +13,8 @@
 namespace posthorn::mysql {
 
 struct Step {
-  int number = 0;         // ascending from 1; a released step is never edited
-  std::string_view sql;   // each statement ends with ";" at the end of a line
+  int number = 0;        // ascending from 1; a released step is never edited
+  std::string_view sql;  // each statement ends with ";" at the end of a line
 };
 
 // kFailedPrecondition: a newer program made the tables, or an applied step was edited since.

@@ -73,19 +73,30 @@ constexpr char kNoteDropped[] =
     "INSERT INTO dropped(account, mailbox, modseq, time) VALUES(?,?,?,?)";
 constexpr char kDropKeywords[] = "DELETE FROM keyword WHERE account=? AND mailbox=?";
 constexpr char kDropMailbox[] = "DELETE FROM mailbox WHERE account=? AND mailbox=?";
+// ?3: a bit for each lane of the fence; rows of other lanes belong to somebody else.
+#define POSTHORN_OF_LANES "(?3 >> (account % 32)) & 1"
+static_assert(base::kLanes == 32, "the masks in SQL know that number");
 constexpr char kPruneDeliveries[] =
     "DELETE FROM delivery WHERE (account, message_id, copy) IN"
-    " (SELECT account, message_id, copy FROM delivery WHERE time<? LIMIT ?)";
+    " (SELECT account, message_id, copy FROM delivery WHERE time<?1 AND " POSTHORN_OF_LANES
+    " LIMIT ?2)";
 constexpr char kPruneExpunges[] =
     "DELETE FROM expunge WHERE (account, mailbox, modseq, uid) IN"
-    " (SELECT account, mailbox, modseq, uid FROM expunge WHERE time<? LIMIT ?)";
+    " (SELECT account, mailbox, modseq, uid FROM expunge WHERE time<?1 AND " POSTHORN_OF_LANES
+    " LIMIT ?2)";
 // What was pruned is no longer known: who asks from before it gets a whole snapshot.
 constexpr char kRaiseFloors[] =
     "UPDATE mailbox SET log_floor=max(log_floor, floor.modseq) FROM"
     " (SELECT account, mailbox, max(modseq) AS modseq FROM"
-    "  (SELECT account, mailbox, modseq FROM expunge WHERE time<? LIMIT ?) GROUP BY account, "
-    "mailbox)"
+    "  (SELECT account, mailbox, modseq FROM expunge WHERE time<?1 AND " POSTHORN_OF_LANES
+    "   LIMIT ?2) GROUP BY account, mailbox)"
     " AS floor WHERE mailbox.account=floor.account AND mailbox.mailbox=floor.mailbox";
+
+uint64_t LaneMask(const Fence& fence) {
+  uint64_t mask = 0;
+  for (const FencedLane& lane : fence) mask |= uint64_t{1} << lane.lane;
+  return mask;
+}
 
 }  // namespace
 
@@ -310,7 +321,7 @@ absl::StatusOr<LaneRow> SqliteWriter::ReadLane(uint32_t lane) {
 absl::StatusOr<bool> SqliteWriter::Prune(const Fence& fence, sqlite::Statement& statement,
                                          int64_t before_ms, uint32_t limit) {
   RETURN_IF_ERROR(CheckFence(fence));
-  RETURN_IF_ERROR(statement.Run(before_ms, limit));
+  RETURN_IF_ERROR(statement.Run(before_ms, limit, LaneMask(fence)));
   return connection_->changes() == static_cast<int>(limit);
 }
 
@@ -325,7 +336,7 @@ absl::StatusOr<bool> SqliteWriter::PruneDeliveries(const Fence& fence, int64_t b
 absl::StatusOr<bool> SqliteWriter::PruneExpunges(const Fence& fence, int64_t before_ms,
                                                  uint32_t limit) {
   ASSIGN_OR_RETURN(sqlite::Transaction transaction, sqlite::Transaction::Begin(*connection_));
-  RETURN_IF_ERROR(statements_->raise_floors.Run(before_ms, limit));
+  RETURN_IF_ERROR(statements_->raise_floors.Run(before_ms, limit, LaneMask(fence)));
   ASSIGN_OR_RETURN(const bool more, Prune(fence, statements_->prune_expunges, before_ms, limit));
   RETURN_IF_ERROR(transaction.Commit());
   return more;
