@@ -110,6 +110,12 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(store::kObjectsCheckAdministrator);
   all.Add(store::kTraceRecord);
   all.Add(store::kTraceSearch);
+  all.Add(store::kQueueJournalOpen);
+  all.Add(store::kQueueJournalAppend);
+  all.Add(store::kQueueJournalLoad);
+  all.Add(store::kQueueJournalRead);
+  all.Add(store::kQueueJournalRenew);
+  all.Add(store::kQueueJournalClaim);
   all.Add(store::kStoreAdminStatus);
   all.Add(store::kStoreAdminCheck);
   all.Add(grpc_public::kHealthCheck);

@@ -8,6 +8,7 @@
 #include "posthorn/store/v1/directory.pb.h"
 #include "posthorn/store/v1/mailboxes.pb.h"
 #include "posthorn/store/v1/objects.pb.h"
+#include "posthorn/store/v1/queue_journal.pb.h"
 #include "posthorn/store/v1/sync.pb.h"
 
 namespace posthorn::rpc::store {
@@ -77,6 +78,18 @@ inline constexpr Method<v1::RecordEventsRequest, v1::RecordEventsReply> kTraceRe
     "/posthorn.store.v1.Trace/Record"};
 inline constexpr Method<v1::SearchEventsRequest, v1::SearchEventsReply> kTraceSearch{
     "/posthorn.store.v1.Trace/Search"};
+inline constexpr Method<v1::OpenQueueJournalRequest, v1::OpenQueueJournalReply> kQueueJournalOpen{
+    "/posthorn.store.v1.QueueJournal/Open"};
+inline constexpr Method<v1::AppendQueueRecordsRequest, v1::AppendQueueRecordsReply>
+    kQueueJournalAppend{"/posthorn.store.v1.QueueJournal/Append"};
+inline constexpr Method<v1::LoadQueueRecordsRequest, v1::LoadQueueRecordsReply> kQueueJournalLoad{
+    "/posthorn.store.v1.QueueJournal/Load"};
+inline constexpr Method<v1::ReadQueueRecordRequest, v1::ReadQueueRecordReply> kQueueJournalRead{
+    "/posthorn.store.v1.QueueJournal/Read"};
+inline constexpr Method<v1::RenewQueueLeaseRequest, v1::RenewQueueLeaseReply> kQueueJournalRenew{
+    "/posthorn.store.v1.QueueJournal/Renew"};
+inline constexpr Method<v1::ClaimQueueJournalRequest, v1::ClaimQueueJournalReply>
+    kQueueJournalClaim{"/posthorn.store.v1.QueueJournal/Claim"};
 inline constexpr Method<v1::StoreStatusRequest, v1::StoreStatusReply> kStoreAdminStatus{
     "/posthorn.store.v1.StoreAdmin/Status"};
 inline constexpr Method<v1::CheckRequest, v1::CheckReply> kStoreAdminCheck{

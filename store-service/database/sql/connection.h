@@ -96,6 +96,8 @@ class Connection {
   virtual int64_t changes() const = 0;
   // True when other processes write to this database too.
   virtual bool shared() const = 0;
+  // An expression: the database's clock in milliseconds since 1970, for leases.
+  virtual std::string_view clock_ms() const = 0;
 
  protected:
   friend class Transaction;

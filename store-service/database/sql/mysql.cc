@@ -89,6 +89,10 @@ class MysqlConnection final : public Connection {
   }
   int64_t changes() const override { return db_->changes(); }
   bool shared() const override { return true; }
+  // SYSDATE, not NOW: a statement that waited for a lock sees the time after it.
+  std::string_view clock_ms() const override {
+    return "CAST(UNIX_TIMESTAMP(SYSDATE(3))*1000 AS SIGNED)";
+  }
 
  protected:
   absl::Status Begin(Access access) override {

@@ -5,6 +5,8 @@
 
 #include <thread>
 
+#include "lib/base/clock.h"
+#include "lib/base/strings.h"
 #include "lib/testing/mariadb.h"
 #include "lib/testing/temp_dir.h"
 #include "store-service/database/sql/migration.h"
@@ -71,6 +73,14 @@ TEST_P(SqlTest, ValuesComeBackAsTheyWere) {
   EXPECT_TRUE(row.IsNull(2));
   EXPECT_EQ(row.Text(2), "");
   EXPECT_FALSE(row.Next().value());
+}
+
+TEST_P(SqlTest, TheClockIsTheDatabasesAndInMilliseconds) {
+  const auto before = base::WallMillis();
+  const auto now = db_->Integer(base::StrCat("SELECT ", db_->clock_ms()));
+  ASSERT_TRUE(now.ok()) << now.status();
+  EXPECT_GE(*now, before - 5);
+  EXPECT_LE(*now, base::WallMillis() + 5);
 }
 
 TEST_P(SqlTest, NumbersOfArgumentsMayRepeatAndMix) {

@@ -67,6 +67,9 @@ class SqliteConnection final : public Connection {
   }
   int64_t changes() const override { return db_->changes(); }
   bool shared() const override { return false; }
+  std::string_view clock_ms() const override {
+    return "CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)";
+  }
 
  protected:
   absl::Status Begin(Access access) override {
