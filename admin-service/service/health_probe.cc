@@ -1,5 +1,8 @@
 #include "admin-service/service/health_probe.h"
 
+#include <cstdlib>
+
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/net/connection.h"
 
@@ -7,7 +10,7 @@ namespace posthorn::admin_service {
 namespace {
 
 constexpr std::chrono::milliseconds kLimit{1000};
-constexpr size_t kMaxAnswer = 64 << 10;
+constexpr size_t kMaxAnswer = 1 << 20;
 
 // All that the server sends before it closes.
 net::Task<absl::StatusOr<std::string>> ReadAll(net::Connection& connection) {
@@ -22,7 +25,25 @@ net::Task<absl::StatusOr<std::string>> ReadAll(net::Connection& connection) {
   co_return text;
 }
 
+// Head and body of what `page` answers.
+net::Task<absl::StatusOr<std::string>> Get(net::Loop& loop, std::string host, uint16_t port,
+                                           std::string page) {
+  CO_ASSIGN_OR_RETURN(const auto connection, co_await net::Connect(loop, host, port, "", kLimit));
+  connection->Append(base::StrCat("GET ", page, " HTTP/1.0\r\nHost: ", host, "\r\n\r\n"));
+  CO_RETURN_IF_ERROR(co_await connection->Flush(kLimit));
+  co_return co_await ReadAll(*connection);
+}
+
 }  // namespace
+
+std::optional<int64_t> MetricIn(std::string_view text, std::string_view name) {
+  for (const std::string_view line : base::Split(text, '\n')) {
+    if (!line.starts_with(name) || line.size() <= name.size() || line[name.size()] != ' ') continue;
+    return static_cast<int64_t>(
+        std::strtod(std::string(line.substr(name.size())).c_str(), nullptr));
+  }
+  return std::nullopt;
+}
 
 net::Task<Health> ProbeHealth(net::Loop& loop, std::string address) {
   const size_t colon = address.rfind(':');
@@ -32,20 +53,15 @@ net::Task<Health> ProbeHealth(net::Loop& loop, std::string address) {
   if (!port) co_return Health{false, false, "has no health port"};
   std::string host = address.substr(0, colon);
   if (host.empty() || host == "0.0.0.0") host = "127.0.0.1";
-  auto connection = co_await net::Connect(loop, host, *port, "", kLimit);
-  if (!connection.ok())
-    co_return Health{false, false,
-                     base::StrCat("health port: ", base::Message(connection.status()))};
-  (*connection)->Append(base::StrCat("GET /readyz HTTP/1.0\r\nHost: ", host, "\r\n\r\n"));
-  absl::Status status = co_await (*connection)->Flush(kLimit);
-  absl::StatusOr<std::string> answer = base::Unavailable("did not answer");
-  if (status.ok()) answer = co_await ReadAll(**connection);
+  const absl::StatusOr<std::string> answer = co_await Get(loop, host, *port, "/readyz");
   if (!answer.ok())
     co_return Health{false, false, base::StrCat("health port: ", base::Message(answer.status()))};
   const size_t body = answer->find("\r\n\r\n");
   Health health{true, answer->find(" 200 ") < answer->find('\r'), ""};
   if (!health.ready && body != std::string::npos)
     health.detail = base::Trim(std::string_view(*answer).substr(body + 4));
+  const absl::StatusOr<std::string> metrics = co_await Get(loop, host, *port, "/metrics");
+  if (metrics.ok()) health.certificate_seconds = MetricIn(*metrics, kCertificateMetric);
   co_return health;
 }
 

@@ -9,6 +9,7 @@
 #include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/observe/metrics.h"
 #include "lib/rpc/methods/admin.h"
 #include "lib/rpc/methods/queue.h"
 #include "lib/rpc/methods/store.h"
@@ -98,6 +99,22 @@ OperationsService::Reply<admin::v1::StatusReply> OperationsService::Status(
   co_return reply;
 }
 
+namespace {
+
+constexpr int64_t kDay = 86400;
+
+void AddCertificate(admin::v1::StatusReply& reply, std::string_view process,
+                    std::optional<int64_t> seconds_left) {
+  if (!seconds_left || *seconds_left > 14 * kDay) return;
+  reply.add_problems(
+      *seconds_left <= 0
+          ? base::StrCat(process, ": the certificate it shows other processes has expired")
+          : base::StrCat(process, ": the certificate it shows other processes expires in ",
+                         *seconds_left / kDay, " days"));
+}
+
+}  // namespace
+
 net::Task<void> OperationsService::AddProcesses(admin::v1::StatusReply& reply) {
   admin::v1::ProcessStatus* self = reply.add_processes();
   self->set_process("admin-service");
@@ -105,6 +122,7 @@ net::Task<void> OperationsService::AddProcesses(admin::v1::StatusReply& reply) {
   self->set_ready(true);
   self->set_version(peers_.version);
   self->set_config_revision(models_.current()->revision());
+  AddCertificate(reply, "admin-service", MetricIn(observe::MetricsText(), kCertificateMetric));
   std::vector<Watcher> watchers = config_.watchers();
   std::sort(watchers.begin(), watchers.end(), [](const Watcher& a, const Watcher& b) {
     return std::tie(a.process, a.instance) < std::tie(b.process, b.instance);
@@ -120,6 +138,7 @@ net::Task<void> OperationsService::AddProcesses(admin::v1::StatusReply& reply) {
     out->set_version(watcher.version);
     out->set_config_revision(watcher.revision);
     out->set_detail(health.detail);
+    AddCertificate(reply, watcher.process, health.certificate_seconds);
     if (!out->ready())
       reply.add_problems(base::StrCat(watcher.process, " is not ready: ", health.detail));
   }

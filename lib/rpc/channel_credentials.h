@@ -11,10 +11,9 @@
 
 namespace posthorn::rpc {
 
-// For a server that demands certificates. Each new connection gets what the files say then. The
-// server's gRPC object must keep `credentials`' owner alive until it is gone.
-std::shared_ptr<grpc::ServerCredentials> ServerCredentialsOf(
-    std::shared_ptr<Credentials> credentials);
+// For a server that demands certificates. Each new connection gets what `source` says then. To be
+// kept until the server's gRPC object is gone.
+std::shared_ptr<grpc::ServerCredentials> ServerCredentialsOf(Credentials::Source source);
 
 // For one channel, as the files are now.
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentialsOf(

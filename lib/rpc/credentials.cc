@@ -83,20 +83,44 @@ absl::StatusOr<Credentials::Material> Read(const Credentials::Files& files) {
   return out;
 }
 
+// What was read last. Any thread.
+class Shelf {
+ public:
+  using Pointer = std::shared_ptr<const Credentials::Material>;
+  explicit Shelf(Credentials::Material material) { Put(std::move(material)); }
+  void Put(Credentials::Material material) {
+    const std::lock_guard lock(mutex_);
+    current_ = std::make_shared<const Credentials::Material>(std::move(material));
+  }
+  Pointer Get() const {
+    const std::lock_guard lock(mutex_);
+    return current_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Pointer current_;
+};
+
+bool SameFiles(const Credentials::Material& a, const Credentials::Material& b) {
+  return a.certificate_pem == b.certificate_pem && a.key_pem == b.key_pem &&
+         a.authorities_pem == b.authorities_pem;
+}
+
 class FileCredentials : public Credentials {
  public:
   FileCredentials(net::Loop& loop, Files files, Marks marks, Material material)
       : loop_(loop),
         files_(std::move(files)),
         marks_(marks),
-        current_(std::make_shared<const Material>(std::move(material))) {
+        shelf_(std::make_shared<Shelf>(std::move(material))) {
     Tell();
     Tick();
   }
 
-  std::shared_ptr<const Material> current() const override {
-    const std::lock_guard lock(mutex_);
-    return current_;
+  std::shared_ptr<const Material> current() const override { return shelf_->Get(); }
+  Source source() const override {
+    return [shelf = shelf_] { return shelf->Get(); };
   }
   std::shared_ptr<void> OnChange(std::function<void()> changed) override {
     auto held = std::make_shared<std::function<void()>>(std::move(changed));
@@ -127,8 +151,7 @@ class FileCredentials : public Credentials {
   Marks marks_;
   // Consecutive looks at files that do not fit together.
   int misfits_ = 0;
-  mutable std::mutex mutex_;
-  std::shared_ptr<const Material> current_;
+  const std::shared_ptr<Shelf> shelf_;
   std::vector<std::weak_ptr<std::function<void()>>> listeners_;
   int64_t warned_ = 0;
   std::unique_ptr<net::Loop::Timer> timer_;
@@ -157,16 +180,10 @@ void FileCredentials::Look() {
 }
 
 void FileCredentials::Use(Material material) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (material.certificate_pem == current_->certificate_pem &&
-        material.key_pem == current_->key_pem &&
-        material.authorities_pem == current_->authorities_pem) {
-      return;
-    }
-    material.generation = current_->generation + 1;
-    current_ = std::make_shared<const Material>(std::move(material));
-  }
+  const auto before = current();
+  if (SameFiles(material, *before)) return;
+  material.generation = before->generation + 1;
+  shelf_->Put(std::move(material));
   reloads_->Add();
   warned_ = 0;
   Tell();

@@ -49,6 +49,9 @@ class Credentials {
 
   // Never null. Any thread.
   virtual std::shared_ptr<const Material> current() const = 0;
+  // The same, for who may outlive this object and its loop.
+  using Source = std::function<std::shared_ptr<const Material>()>;
+  virtual Source source() const = 0;
   // Runs `changed` on the loop after each change, as long as the handle lives.
   virtual std::shared_ptr<void> OnChange(std::function<void()> changed) = 0;
   // Looks at the files now.

@@ -10,6 +10,7 @@
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "lib/rpc/channel_credentials.h"
+#include "lib/rpc/credentials.h"
 #include "lib/rpc/health.h"
 #include "lib/rpc/incoming.h"
 #include "lib/rpc/reflection.h"
@@ -31,9 +32,11 @@ void Configure(grpc::ServerBuilder& builder) {
   builder.SetMaxSendMessageSize(kLargestMessage);
   // Two servers on one port must fail, not share it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // What our clients' keepalive needs (client.cc).
+  // What our clients' keepalive needs (line.cc).
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // Who connects and says nothing.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000);
 }
 
 class ServerImpl : public Server {
@@ -103,7 +106,7 @@ class ServerImpl : public Server {
 };
 
 void ServerImpl::AddPorts(grpc::ServerBuilder& builder) {
-  grpc_credentials_ = options_.credentials ? ServerCredentialsOf(options_.credentials)
+  grpc_credentials_ = options_.credentials ? ServerCredentialsOf(options_.credentials->source())
                                            : grpc::InsecureServerCredentials();
   if (options_.credentials) incoming_->DemandCertificates();
   bool plaintext = false;

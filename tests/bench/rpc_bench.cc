@@ -1,4 +1,5 @@
-// CPU of one small call, client and server in one process over a unix socket: `rpc_bench [seconds for each row]`.
+// CPU of one small call, client and server in one process, over a unix socket, TCP, and TCP with certificates on both
+// sides, the three in turn for each row: `rpc_bench [seconds for each row [rounds]]`.
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -6,11 +7,15 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <future>
 #include <string>
 #include <thread>
 
+#include "lib/certs/folder.h"
 #include "lib/net/loop.h"
 #include "lib/rpc/client.h"
+#include "lib/rpc/credentials.h"
 #include "lib/rpc/server.h"
 #include "posthorn/common/v1/common.pb.h"
 
@@ -69,7 +74,7 @@ net::Task<void> Caller(net::Loop& loop, Client& client, Round& round) {
   if (--round.callers == 0) loop.Stop();
 }
 
-void Measure(net::Loop& loop, Client& client, const Row& row, double seconds) {
+void Measure(net::Loop& loop, Client& client, const char* transport, const Row& row, double seconds) {
   Round round;
   round.row = row;
   const auto begun = Clock::now();
@@ -80,9 +85,49 @@ void Measure(net::Loop& loop, Client& client, const Row& row, double seconds) {
   loop.Run();
   const double wall = std::chrono::duration<double>(Clock::now() - begun).count();
   const auto calls = static_cast<double>(round.calls);
-  std::printf("%-12s %4d in flight  %7.1f CPU us a call  %8.0f calls/s\n", row.name, row.in_flight,
+  std::printf("%-12s %4d in flight  %-5s %7.1f CPU us a call  %8.0f calls/s\n", row.name, row.in_flight, transport,
               (CpuSeconds() - cpu) * 1e6 / calls, calls / wall);
+  std::fflush(stdout);
 }
+
+std::shared_ptr<Credentials> CredentialsOf(net::Loop& loop, const std::string& folder, const std::string& process) {
+  const std::string at = folder + "/" + process;
+  auto loaded = Credentials::Load(loop, {at + "/tls.crt", at + "/tls.key", at + "/ca.crt"});
+  if (!loaded.ok()) std::abort();
+  return *loaded;
+}
+
+// A server on a loop and thread of its own, as another process is.
+class Peer {
+ public:
+  Peer(const std::string& address, const std::string& folder) {
+    std::promise<void> started;
+    loop_.Post([&] {
+      Server::Options options;
+      options.addresses = {{address}};
+      options.process = "bench";
+      if (!folder.empty()) options.credentials = CredentialsOf(loop_, folder, "store-service");
+      server_ = Server::Create(loop_, options);
+      server_->Handle<Event, Event>(kEcho, {}, &Echo);
+      if (!server_->Start().ok()) std::abort();
+      started.set_value();
+    });
+    thread_ = std::thread([this] { loop_.Run(); });
+    started.get_future().wait();
+  }
+  ~Peer() {
+    server_->Stop(std::chrono::milliseconds(0));
+    loop_.Stop();
+    thread_.join();
+    server_.reset();
+  }
+  std::string target() const { return "127.0.0.1:" + std::to_string(server_->port(0)); }
+
+ private:
+  net::Loop loop_;
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
 
 }  // namespace
 }  // namespace posthorn::rpc
@@ -91,26 +136,25 @@ int main(int argc, char** argv) {
   using namespace posthorn;
   using namespace posthorn::rpc;
   const double seconds = argc > 1 ? std::atof(argv[1]) : 1;
-  const std::string address = "unix:/tmp/rpc_bench." + std::to_string(getpid());
-  // As between two processes: a loop with its thread on each side.
-  net::Loop server_loop;
-  std::unique_ptr<Server> server;
-  server_loop.Post([&] {
-    Server::Options options;
-    options.addresses = {{address}};
-    options.process = "bench";
-    server = Server::Create(server_loop, options);
-    server->Handle<Event, Event>(rpc::kEcho, {}, &Echo);
-    if (!server->Start().ok()) std::abort();
-  });
-  std::thread thread([&server_loop] { server_loop.Run(); });
+  const int rounds = argc > 2 ? std::atoi(argv[2]) : 1;
+  const std::string scratch = "/tmp/rpc_bench." + std::to_string(getpid());
+  if (!certs::InitFolder({scratch + ".certs"}).ok()) std::abort();
   {
+    const std::string socket = "unix:" + scratch;
+    Peer local(socket, "");
+    Peer tcp("127.0.0.1:0", "");
+    Peer mtls("127.0.0.1:0", scratch + ".certs");
     net::Loop loop;
-    auto client = Client::Create(loop, {address, ""});
-    for (const Row& row : kRows) Measure(loop, *client, row, seconds);
+    const auto credentials = CredentialsOf(loop, scratch + ".certs", "smtp-gateway");
+    const std::pair<const char*, std::unique_ptr<Client>> clients[] = {
+        {"unix", Client::Create(loop, {socket})},
+        {"tcp", Client::Create(loop, {tcp.target()})},
+        {"mtls", Client::Create(loop, {mtls.target(), "", credentials, "store-service"})}};
+    for (const Row& row : kRows) {
+      for (int round = 0; round < rounds; ++round) {
+        for (const auto& [transport, client] : clients) Measure(loop, *client, transport, row, seconds);
+      }
+    }
   }
-  server->Stop(std::chrono::milliseconds(0));
-  server_loop.Stop();
-  thread.join();
-  server.reset();
+  std::filesystem::remove_all(scratch + ".certs");
 }

@@ -73,27 +73,37 @@ def second_gateways(stack, suite):
             for name in ("smtp-gateway", "imap-gateway", "pop3-gateway")}
 
 
+def tls_flags(folder):
+    return ["--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key", "--tls-ca", folder / "ca.crt"]
+
+
 class Alone:
     """All seven, each started by itself and told the others' TCP addresses; no `posthorn up`, no sockets.
 
-    One port for each caller's role, as the sockets of one machine: what a process may ask is decided by where it asks."""
+    One port for each caller's role, as the sockets of one machine: what a process may ask is decided by where it asks.
+    With `certificates`, a folder that `posthorn certs init` made, one port for all: the caller's certificate decides."""
 
     CALLERS = {"store": set(PROCESSES), "admin": set(PROCESSES) | {"cli"}, "spam": {"smtp-gateway"},
                "queue": {"smtp-gateway", "pop3-gateway", "admin-service"}}
     NAMES = {"store": "store-service", "admin": "admin-service", "queue": "delivery-queue", "spam": "spam-service"}
 
-    def __init__(self, suite, stack):
+    def __init__(self, suite, stack, certificates=None):
         """`suite` is not started: it lends its folder and programs."""
         base = free_port_base()
         # Below the gateways' ports of the same reserved base, so that nobody takes them before they are bound.
         ports = iter(port for port in range(base + 1, base + 100) if port - base not in (25, 80))
         self.addresses = {word: {role: f"127.0.0.1:{next(ports)}" for role in sorted(callers - {self.NAMES[word]})}
                           for word, callers in self.CALLERS.items()}
+        if certificates:
+            self.addresses = {word: dict.fromkeys(addresses, next(iter(addresses.values())))
+                              for word, addresses in self.addresses.items()}
         self.processes = {}
         for name in PROCESSES:
-            flags = []
+            flags = tls_flags(certificates / name) if certificates else []
             for word, addresses in self.addresses.items():
-                if self.NAMES[word] == name:
+                if self.NAMES[word] == name and certificates:
+                    flags += ["--listen", next(iter(addresses.values()))]
+                elif self.NAMES[word] == name:
                     for role, address in addresses.items():  # operators come without a role, and log in
                         flags += ["--listen", address if role == "cli" else f"{address}={role}"]
                 elif name in addresses:
