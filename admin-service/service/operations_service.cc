@@ -28,6 +28,13 @@ rpc::CallOptions Limit(std::chrono::milliseconds limit) {
   return options;
 }
 
+// Of several stores the owner of lane 0 knows which journals are connected.
+rpc::CallOptions AtCollector() {
+  rpc::CallOptions options = Limit(kAskLimit);
+  options.account = base::kLanes;
+  return options;
+}
+
 struct ActionName {
   std::string_view word;
   queue::v1::ActRequest::Action action;
@@ -277,7 +284,7 @@ OperationsService::Reply<admin::v1::JournalsReply> OperationsService::Journals(
     rpc::CallContext context, admin::v1::JournalsRequest) {
   CO_RETURN_IF_ERROR((co_await authority_.Identify(std::move(context))).status());
   CO_ASSIGN_OR_RETURN(const store::v1::ListJournalsReply known,
-                      co_await peers_.store.Call(rpc::store::kJournalsList, Limit(kAskLimit),
+                      co_await peers_.store.Call(rpc::store::kJournalsList, AtCollector(),
                                                  store::v1::ListJournalsRequest()));
   admin::v1::JournalsReply reply;
   for (const auto& journal : known.journals()) {
@@ -293,7 +300,7 @@ OperationsService::Reply<admin::v1::ForgetJournalReply> OperationsService::Forge
     rpc::CallContext context, admin::v1::ForgetJournalRequest request) {
   CO_RETURN_IF_ERROR((co_await authority_.IdentifyOwner(std::move(context))).status());
   CO_ASSIGN_OR_RETURN(const store::v1::ListJournalsReply known,
-                      co_await peers_.store.Call(rpc::store::kJournalsList, Limit(kAskLimit),
+                      co_await peers_.store.Call(rpc::store::kJournalsList, AtCollector(),
                                                  store::v1::ListJournalsRequest()));
   store::v1::UnregisterJournalRequest unregister;
   for (const auto& journal : known.journals()) {
@@ -302,7 +309,7 @@ OperationsService::Reply<admin::v1::ForgetJournalReply> OperationsService::Forge
   }
   if (unregister.journal_id().empty()) co_return base::NotFound("no journal has this id");
   CO_ASSIGN_OR_RETURN(const store::v1::UnregisterJournalReply gone,
-                      co_await peers_.store.Call(rpc::store::kJournalsUnregister, Limit(kAskLimit),
+                      co_await peers_.store.Call(rpc::store::kJournalsUnregister, AtCollector(),
                                                  std::move(unregister)));
   admin::v1::ForgetJournalReply reply;
   reply.set_description(gone.description());

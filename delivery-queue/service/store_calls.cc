@@ -1,5 +1,6 @@
 #include "delivery-queue/service/store_calls.h"
 
+#include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/rpc/client.h"
@@ -99,6 +100,7 @@ net::Task<absl::Status> AttendOnce(rpc::Client& store, MailQueue& queue, std::st
       co_await store.Call(rpc::store::kJournalsRegister, options, std::move(request));
   if (!registered.ok()) co_return registered.status();
   options.timeout = std::chrono::hours(24);
+  options.account = base::kLanes;  // lane 0: its owner collects
   const std::unique_ptr<rpc::RawCall> call = store.Start(
       rpc::store::kJournalsAttend.path, "journal", rpc::Flow::kFree, std::move(options));
   store::v1::JournalAnswer answer;

@@ -72,6 +72,8 @@ class Configuration {
   // OK: all that was committed before this call, by any replica, is in the model. kUnavailable: the
   // database does not answer. At once when no other process writes to the database.
   net::Task<absl::Status> CatchUp();
+  // True when other replicas write to the database too.
+  bool shared() const { return database_->shared(); }
 
   net::Task<absl::StatusOr<std::optional<Credential>>> FindCredential(CredentialOwner owner);
   // In the background; a lost refresh is made at the next login.

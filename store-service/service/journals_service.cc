@@ -52,21 +52,39 @@ net::Task<absl::Status> JournalsService::Load() {
   CO_RETURN_IF_ERROR(co_await configuration_.Write(
       [rows](sql::Connection& db) { return ReadJournals(db, *rows); }));
   for (const auto& [id, description] : *rows) journals_[id].description = description;
+  // One that another replica unregistered. A connected one stays until it has gone.
+  std::erase_if(journals_, [&](const auto& known) {
+    return known.second.attendant == nullptr && known.second.registering == 0 &&
+           std::none_of(rows->begin(), rows->end(),
+                        [&](const auto& row) { return row.first == known.first; });
+  });
   co_return absl::OkStatus();
+}
+
+net::Task<absl::Status> JournalsService::Prepare() {
+  if (!attended_()) co_return base::Unavailable(base::kNotOwner);
+  if (!configuration_.shared()) co_return absl::OkStatus();
+  co_return co_await Load();
 }
 
 net::Task<absl::StatusOr<v1::RegisterJournalReply>> JournalsService::RegisterJournal(
     v1::RegisterJournalRequest request) {
   if (request.journal_id().size() != kIdBytes) co_return base::Invalid("a journal id has 16 bytes");
   const auto known = journals_.find(request.journal_id());
-  if (known == journals_.end() || known->second.description != request.description()) {
+  // Another replica may have unregistered it since.
+  if (configuration_.shared() || known == journals_.end() ||
+      known->second.description != request.description()) {
     // Counted from before it is durable: only more is kept by that.
-    journals_[request.journal_id()].description = request.description();
-    CO_RETURN_IF_ERROR(co_await configuration_.Write(
+    Journal& journal = journals_[request.journal_id()];
+    journal.description = request.description();
+    ++journal.registering;
+    const absl::Status written = co_await configuration_.Write(
         [id = request.journal_id(), description = request.description()](sql::Connection& db) {
           return db.Run("REPLACE INTO journal VALUES(?1,?2,?3)", sql::Bytes(id), description,
                         base::WallSeconds());
-        }));
+        });
+    --journals_[request.journal_id()].registering;
+    CO_RETURN_IF_ERROR(written);
     observe::Info("store.journal", {{"id", base::Hex(request.journal_id())},
                                     {"description", request.description()}});
   }
@@ -74,6 +92,7 @@ net::Task<absl::StatusOr<v1::RegisterJournalReply>> JournalsService::RegisterJou
 }
 
 net::Task<absl::StatusOr<v1::ListJournalsReply>> JournalsService::List() {
+  CO_RETURN_IF_ERROR(co_await Prepare());
   v1::ListJournalsReply reply;
   for (const auto& [id, journal] : journals_) {
     v1::ListJournalsReply::Journal& line = *reply.add_journals();
@@ -86,6 +105,7 @@ net::Task<absl::StatusOr<v1::ListJournalsReply>> JournalsService::List() {
 
 net::Task<absl::StatusOr<v1::UnregisterJournalReply>> JournalsService::Unregister(
     v1::UnregisterJournalRequest request) {
+  CO_RETURN_IF_ERROR(co_await Prepare());
   const std::string& id = request.journal_id();
   const auto journal = journals_.find(id);
   if (journal == journals_.end()) co_return base::NotFound("no such journal");
@@ -108,6 +128,7 @@ net::Task<absl::StatusOr<v1::UnregisterJournalReply>> JournalsService::Unregiste
 net::Task<absl::Status> JournalsService::Attend(rpc::ServerCall& call) {
   v1::JournalAnswer hello;
   CO_ASSIGN_OR_RETURN(const bool there, co_await call.Read(hello));
+  CO_RETURN_IF_ERROR(co_await Prepare());
   const auto journal = journals_.find(hello.journal_id());
   if (!there || journal == journals_.end())
     co_return base::Precondition("this journal is not registered");
@@ -130,6 +151,8 @@ net::Task<absl::Status> JournalsService::Serve(rpc::ServerCall& call,
                                                std::shared_ptr<Attendant> attendant) {
   call.OnCancel([attendant] { attendant->changed.NotifyAll(); });
   while (!call.cancelled()) {
+    // The lane has gone to another replica: there it is asked from now on.
+    if (!attended_()) co_return base::Unavailable(base::kNotOwner);
     if (attendant->replaced) co_return base::Aborted("this journal attends a second time");
     if (attendant->waiting.empty()) {
       (void)co_await attendant->changed.WaitFor(kLookAround);
@@ -173,6 +196,7 @@ net::Task<JournalsService::Answer> JournalsService::AskOne(std::string id,
 }
 
 net::Task<JournalsService::Answer> JournalsService::Held(std::vector<uint64_t> keys) {
+  CO_RETURN_IF_ERROR(co_await Prepare());
   std::vector<std::string> ids;
   for (const auto& [id, journal] : journals_) ids.push_back(id);
   std::vector<uint64_t> held;
@@ -199,6 +223,7 @@ std::map<std::string, bool> JournalsService::All() const {
 
 std::vector<std::string> JournalsService::Silent() const {
   std::vector<std::string> silent;
+  if (!attended_()) return silent;
   for (const auto& [id, journal] : journals_) {
     if (journal.attendant == nullptr) silent.push_back(journal.description);
   }

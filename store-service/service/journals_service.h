@@ -5,8 +5,11 @@
 //  restart, whether it is connected or not.
 //  2. Every question to a journal ends: with its answer, or as kUnavailable after kPatience or at
 //  disconnect.
+//  3. Of several replicas one, the owner of lane 0, is attended, asks and answers for operators;
+//  the registry is read from the database each time, since a journal may register with any of them.
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,11 +26,14 @@ class JournalsService final : public JournalRegistry {
  public:
   JournalsService(net::Loop& loop, Configuration& configuration)
       : loop_(loop), configuration_(configuration) {}
+  // True while this is the replica that journals attend. Without it: always.
+  void SetAttended(std::function<bool()> attended) { attended_ = std::move(attended); }
   // Reads the registry. Before the server starts.
   net::Task<absl::Status> Load();
   void Register(rpc::Server& server);
 
   net::Task<absl::StatusOr<std::vector<uint64_t>>> Held(std::vector<uint64_t> keys) override;
+  // Nothing where no journal attends.
   std::vector<std::string> Silent() const override;
   // All that were registered, by their ids; whether each is connected.
   std::map<std::string, bool> All() const;
@@ -49,6 +55,7 @@ class JournalsService final : public JournalRegistry {
   struct Journal {
     std::string description;
     std::shared_ptr<Attendant> attendant;
+    int registering = 0;  // calls that write it now
   };
 
   net::Task<absl::StatusOr<store::v1::RegisterJournalReply>> RegisterJournal(
@@ -61,8 +68,13 @@ class JournalsService final : public JournalRegistry {
   net::Task<absl::Status> Ask(rpc::ServerCall& call, Question& question);
   net::Task<Answer> AskOne(std::string id, std::vector<uint64_t> keys);
 
+  // kUnavailable (base::kNotOwner) when another replica is attended; else the registry is as in the
+  // database.
+  net::Task<absl::Status> Prepare();
+
   net::Loop& loop_;
   Configuration& configuration_;
+  std::function<bool()> attended_ = [] { return true; };
   std::map<std::string, Journal> journals_;
   uint64_t next_question_ = 1;
 };
