@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
@@ -17,7 +18,7 @@
 #include "store-service/blob/local_blob_store.h"
 #include "store-service/blob/scrubber.h"
 #include "store-service/collector/collector.h"
-#include "store-service/database/sqlite/sqlite_database.h"
+#include "store-service/databases.h"
 #include "store-service/events/event_store.h"
 #include "store-service/mailbox/mail_store.h"
 #include "store-service/objects/configuration.h"
@@ -37,6 +38,7 @@ constexpr int kFileThreads = 4;
 constexpr size_t kMaxQueuedFiles = 4096;
 constexpr size_t kDigestBudget = size_t{32} << 20;
 constexpr int64_t kDaySeconds = 86400;
+constexpr std::chrono::milliseconds kDatabasePause{500};
 
 absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobs(net::Loop& loop, file::FileSystem& files,
                                                      const std::string& directory) {
@@ -66,13 +68,14 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
 process::Service::Options StoreOptions() {
   // The configuration lies here: the store cannot wait for it, and takes what it needs as it comes.
   return {.process = "store-service",
-          .own_flags = {},
+          .own_flags = DatabaseFlags(),
           .wants_config = false,
           .caller_roles = Everybody()};
 }
 
 // Destroyed from the last to the first.
 struct Store::Parts {
+  std::shared_ptr<sql::Database> shared;  // null: files of our own
   std::unique_ptr<Configuration> configuration;
   std::unique_ptr<TicketSigner> signer;
   std::unique_ptr<Authenticator> authenticator;
@@ -99,6 +102,7 @@ net::Task<absl::Status> Store::SetUp() {
   if (service_.flags().data.empty()) co_return base::Invalid("--data is missing");
   // Whatever is made from here on belongs to this user alone: the key of all secrets lies among it.
   umask(0077);
+  CO_RETURN_IF_ERROR(co_await ConnectDatabases());
   CO_RETURN_IF_ERROR(Open());
   CO_RETURN_IF_ERROR(co_await StartMail());
   CO_RETURN_IF_ERROR(co_await Serve());
@@ -112,24 +116,42 @@ net::Task<absl::Status> Store::SetUp() {
   co_return absl::OkStatus();
 }
 
+// Servers of a database may start later than the store, and all of them may be away for a while.
+net::Task<absl::Status> Store::ConnectDatabases() {
+  CO_RETURN_IF_ERROR(file::RegisterSqliteVfs(file::Real(), "posthorn-directory", "directory"));
+  CO_RETURN_IF_ERROR(file::RegisterSqliteVfs(file::Real(), "posthorn-mail", "mail"));
+  bool told = false;
+  for (;;) {
+    absl::StatusOr<Databases> open = OpenDatabases(service_.flags());
+    if (open.ok()) {
+      parts_->shared = std::move(open->shared);
+      parts_->database = std::move(open->mail);
+      co_return absl::OkStatus();
+    }
+    if (!absl::IsUnavailable(open.status()) || OwnFlag(service_.flags(), "database").empty())
+      co_return open.status();
+    if (!std::exchange(told, true))
+      observe::Warning("store.waiting_for_database", {{"reason", base::Message(open.status())}});
+    co_await net::Sleep(service_.loop(), kDatabasePause);
+  }
+}
+
 absl::Status Store::Open() {
   Parts& parts = *parts_;
   net::Loop& loop = service_.loop();
   file::FileSystem& files = file::Real();
   const std::string& data = service_.flags().data;
-  RETURN_IF_ERROR(file::RegisterSqliteVfs(files, "posthorn-directory", "directory"));
-  RETURN_IF_ERROR(file::RegisterSqliteVfs(files, "posthorn-mail", "mail"));
   ASSIGN_OR_RETURN(
       parts.configuration,
       Configuration::Open(loop, files,
                           {.directory = data,
                            .vfs = "posthorn-directory",
+                           .database = parts.shared,
+                           .key_file = OwnFlag(service_.flags(), "key-file"),
                            .hash_threads = std::clamp<int>(
                                static_cast<int>(std::thread::hardware_concurrency()), 2, 8)}));
   ASSIGN_OR_RETURN(parts.blobs, OpenBlobs(loop, files, data + "/blobs"));
   ASSIGN_OR_RETURN(parts.events, OpenEvents(files, data + "/events"));
-  ASSIGN_OR_RETURN(parts.database,
-                   OpenSqliteDatabase({.path = data + "/mail.db", .vfs = "posthorn-mail"}));
   RETURN_IF_ERROR(files.SyncDirectory(data, "store.data"));
   parts.signer = std::make_unique<TicketSigner>(parts.configuration->box().Derive("ticket"),
                                                 parts.configuration->model());
@@ -174,6 +196,9 @@ net::Task<absl::Status> Store::Serve() {
       std::make_unique<BlobsService>(service_.loop(), *parts.blobs, *parts.digests, *parts.files);
   parts.journals_service = std::make_unique<JournalsService>(service_.loop(), *parts.configuration);
   parts.trace_service = std::make_unique<TraceService>(*parts.events, *parts.files);
+  if (parts.shared != nullptr) {
+    parts.journals_service->SetAttended([lanes = &parts.mail->lanes()] { return lanes->held(0); });
+  }
   CO_RETURN_IF_ERROR(co_await parts.journals_service->Load());
   parts.objects_service->Register(server);
   parts.directory_service->Register(server);

@@ -21,6 +21,7 @@ class Store {
 
  private:
   struct Parts;
+  net::Task<absl::Status> ConnectDatabases();
   absl::Status Open();
   net::Task<absl::Status> StartMail();
   net::Task<absl::Status> Serve();

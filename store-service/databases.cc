@@ -1,0 +1,37 @@
+#include "store-service/databases.h"
+
+#include "lib/base/status_macros.h"
+#include "store-service/database/mysql/mysql_database.h"
+#include "store-service/database/sql/mysql.h"
+#include "store-service/database/sqlite/sqlite_database.h"
+
+namespace posthorn::store_service {
+
+std::vector<std::string> DatabaseFlags() {
+  return {"--database", "--database-password-file", "--database-ca", "--key-file"};
+}
+
+std::string OwnFlag(const process::Flags& flags, std::string_view name) {
+  for (const auto& [flag, value] : flags.own) {
+    if (flag == name) return value;
+  }
+  return "";
+}
+
+absl::StatusOr<Databases> OpenDatabases(const process::Flags& flags) {
+  Databases open;
+  const std::string url = OwnFlag(flags, "database");
+  if (url.empty()) {
+    ASSIGN_OR_RETURN(open.mail,
+                     OpenSqliteDatabase({.path = flags.data + "/mail.db", .vfs = "posthorn-mail"}));
+    return open;
+  }
+  ASSIGN_OR_RETURN(const MysqlDatabaseOptions options,
+                   MysqlOptionsFromFlags(url, OwnFlag(flags, "database-password-file"),
+                                         OwnFlag(flags, "database-ca")));
+  ASSIGN_OR_RETURN(open.mail, OpenMysqlDatabase(options));
+  open.shared = sql::OpenMysql(options.connection);
+  return open;
+}
+
+}  // namespace posthorn::store_service
