@@ -96,6 +96,7 @@ class BreakingConnection final : public sql::Connection {
   }
   int64_t changes() const override { return inner_->changes(); }
   bool shared() const override { return true; }
+  std::string_view clock_ms() const override { return inner_->clock_ms(); }
 
  protected:
   absl::Status Begin(Access access) override {
