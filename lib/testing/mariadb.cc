@@ -138,6 +138,13 @@ bool MariadbServer::Prepare() {
   return !error;
 }
 
+// rsync, which copies one node's state to another, gives up root's rights by itself.
+bool MariadbServer::GiveTo(const char* user) {
+  if (geteuid() != 0) return true;
+  user_ = user;
+  return Succeeds(directory_.File("chown.log"), {"chown", "-R", user, directory_.path()});
+}
+
 bool MariadbServer::Launch() {
   std::vector<std::string> command(std::begin(kSettings), std::end(kSettings));
   for (const char* file : {"datadir=data", "socket=socket", "pid-file=pid", "tmpdir="}) {
@@ -147,7 +154,7 @@ bool MariadbServer::Launch() {
         base::StrCat("--", word.substr(0, equals), directory_.File(word.substr(equals))));
   }
   command.push_back(base::StrCat("--port=", port_));
-  if (geteuid() == 0) command.emplace_back("--user=root");
+  if (geteuid() == 0) command.push_back("--user=" + (user_.empty() ? "root" : user_));
   command.insert(command.end(), arguments_.begin(), arguments_.end());
   pid_ = Spawn(directory_.File("log"), command);
   return pid_ > 0;
@@ -219,7 +226,7 @@ std::unique_ptr<GaleraCluster> GaleraCluster::Start() {
   }
   for (int i = 0; i < kNodes; ++i) {
     std::unique_ptr<MariadbServer> node(new MariadbServer);
-    if (!node->Prepare()) return nullptr;
+    if (!node->Prepare() || !node->GiveTo("mysql")) return nullptr;
     const int state = FreePort();
     const int increments = FreePort();
     const int group_port = group[static_cast<size_t>(i)];
@@ -237,7 +244,8 @@ std::unique_ptr<GaleraCluster> GaleraCluster::Start() {
         base::StrCat("--wsrep-sst-receive-address=127.0.0.1:", state),
         base::StrCat("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:", group_port,
                      ";ist.recv_addr=127.0.0.1:", increments,
-                     ";gcache.size=32M;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S"),
+                     ";gcache.size=32M;evs.keepalive_period=PT0.5S;"
+                     "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S"),
         base::StrCat("--wsrep-cluster-address=gcomm://", base::Join(addresses, ","))};
     if (i == 0) node->arguments_.emplace_back("--wsrep-new-cluster");
     if (!node->Restart()) return nullptr;

@@ -47,7 +47,10 @@ class MariadbServer {
   bool Launch();
   void Reap();
 
+  bool GiveTo(const char* user);
+
   TempDir directory_;
+  std::string user_;
   std::vector<std::string> arguments_;
   int port_ = 0;
   pid_t pid_ = -1;

@@ -123,8 +123,8 @@ class Database {
   // Lets go at once; nothing happens when it was taken over already.
   virtual absl::Status ReleaseLane(uint32_t lane, uint64_t epoch) = 0;
   virtual absl::StatusOr<LaneRow> ReadLane(uint32_t lane) = 0;
-  // Says that the replica `me` is there and reads everybody's word; `seen_ms` is filled in. Replicas
-  // that were silent for a day are forgotten.
+  // Says that the replica `me` is there and reads everybody's word; `seen_ms` is filled in.
+  // Replicas that were silent for a day are forgotten.
   virtual absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me) = 0;
   // The replica is gone on purpose.
   virtual absl::Status Leave(std::string_view name) = 0;
@@ -136,9 +136,9 @@ class Database {
   virtual absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms,
                                              uint32_t limit) = 0;
 
-  // What remains of deleted mailboxes and accounts goes in steps, each under the fence and of at most
-  // about `limit` rows; true: call again. Messages go to the expunge log, which keeps their bytes
-  // for the undelete window.
+  // What remains of deleted mailboxes and accounts goes in steps, each under the fence and of at
+  // most about `limit` rows; true: call again. Messages go to the expunge log, which keeps their
+  // bytes for the undelete window.
   virtual absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit) = 0;
   // Everything of an account that has no state in memory; its own row comes last. kUnavailable: its
   // lane is not in the fence.

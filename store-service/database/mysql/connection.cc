@@ -15,6 +15,8 @@ constexpr char kIdleMariaDb[] = ", idle_write_transaction_timeout=5";
 // MySQL has only the time-out for all that is idle.
 constexpr char kIdleMySql[] = ", wait_timeout=15";
 
+constexpr char kBegin[] = "START TRANSACTION";
+
 }  // namespace
 
 absl::StatusOr<Connection::Link::Server> Connection::Link::Inspect() {
@@ -108,6 +110,7 @@ absl::Status Connection::RunStatement(Cursor& cursor, std::string_view sql) {
 
 absl::Status Connection::Usable() {
   if (!in_transaction_) return Ready();
+  if (begins_later_) return BeginNow("", kBegin);
   return link_ && !link_->lost ? absl::OkStatus()
                                : base::Unavailable("database: the link was lost");
 }
@@ -123,7 +126,22 @@ absl::StatusOr<std::vector<uint64_t>> Connection::Numbers(std::string_view sql) 
   return link_->Numbers(sql);
 }
 
-absl::Status Connection::Begin(std::string_view isolation, std::string_view how) {
+absl::StatusOr<std::vector<int64_t>> Connection::RunScript(std::string_view text, int statements) {
+  if (!in_transaction_ || !begins_later_) {
+    RETURN_IF_ERROR(Usable());
+    return link_->RunScript(text, statements);
+  }
+  RETURN_IF_ERROR(Ready());
+  begins_later_ = false;
+  return link_->RunScript(base::StrCat(kBegin, ";", text), statements + 1);
+}
+
+void Connection::BeginLater() {
+  in_transaction_ = true;
+  begins_later_ = true;
+}
+
+absl::Status Connection::BeginNow(std::string_view isolation, std::string_view how) {
   const auto begin = [&]() -> absl::Status {
     RETURN_IF_ERROR(Ready());
     if (!isolation.empty()) RETURN_IF_ERROR(link_->Execute(isolation).status());
@@ -132,11 +150,13 @@ absl::Status Connection::Begin(std::string_view isolation, std::string_view how)
   absl::Status status = begin();
   // Nothing has happened yet: a link that died while nobody used it is no news to the caller.
   if (!status.ok() && link_ && link_->lost) status = begin();
-  in_transaction_ = status.ok();
+  in_transaction_ = status.ok() || begins_later_;
+  begins_later_ = begins_later_ && !status.ok();
   return status;
 }
 
 absl::Status Connection::Commit() {
+  if (begins_later_) return absl::OkStatus();
   if (!link_ || link_->lost) return base::Unavailable("database: the link was lost");
   const absl::StatusOr<int64_t> done = link_->Execute("COMMIT");
   if (done.ok() || IsRetry(done.status())) return done.status();
@@ -147,18 +167,21 @@ absl::Status Connection::Commit() {
 
 void Connection::Rollback() {
   in_transaction_ = false;
+  if (std::exchange(begins_later_, false)) return;
   if (!link_ || link_->lost) return;
   if (!link_->Execute("ROLLBACK").ok()) link_->lost = true;
 }
 
 absl::StatusOr<Transaction> Transaction::Begin(Connection& connection, Kind kind) {
   if (kind == Kind::kWrite) {
-    RETURN_IF_ERROR(connection.Begin("", "START TRANSACTION"));
+    RETURN_IF_ERROR(connection.Ready());
+    connection.BeginLater();
     return Transaction(connection);
   }
   const bool ready = connection.options_.use == Options::Use::kSnapshots;
-  RETURN_IF_ERROR(connection.Begin(ready ? "" : "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-                                   "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"));
+  RETURN_IF_ERROR(
+      connection.BeginNow(ready ? "" : "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+                          "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"));
   return Transaction(connection);
 }
 
@@ -168,7 +191,9 @@ Transaction::~Transaction() {
 
 absl::Status Transaction::Commit() {
   absl::Status status = connection_->Commit();
-  if (status.ok()) std::exchange(connection_, nullptr)->in_transaction_ = false;
+  if (!status.ok()) return status;
+  connection_->in_transaction_ = connection_->begins_later_ = false;
+  connection_ = nullptr;
   return status;
 }
 

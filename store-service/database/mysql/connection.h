@@ -36,6 +36,8 @@ struct Options {
   enum class Causality { kNone, kReads } causality = Causality::kReads;
   // kSnapshots: transactions of Kind::kSnapshot begin with one message less.
   enum class Use { kWrites, kSnapshots } use = Use::kWrites;
+  // Texts may hold several statements (script.h). Only for who makes no text of what others sent.
+  enum class Scripts { kNo, kYes } scripts = Scripts::kNo;
 };
 
 // Bytes, for a BLOB or VARBINARY; text goes the same way, so this only says what is meant.
@@ -137,6 +139,9 @@ class Connection {
   // All values of all rows, row after row, of a query that is made once and not kept.
   absl::StatusOr<std::vector<uint64_t>> Numbers(std::string_view sql);
 
+  // So many statements in one text; the values of the last one's only row, if it has one.
+  absl::StatusOr<std::vector<int64_t>> RunScript(std::string_view text, int statements);
+
   // Rows the last statement matched (UPDATE: also those whose values were equal already) or
   // changed; INSERT … ON DUPLICATE KEY UPDATE counts 1 for a new row, 2 for a changed one.
   int64_t changes() const;
@@ -161,7 +166,9 @@ class Connection {
   absl::StatusOr<std::unique_ptr<Link>> ConnectTo(const Host& host);
   absl::Status Usable();
   absl::Status RunStatement(Cursor& cursor, std::string_view sql);
-  absl::Status Begin(std::string_view isolation, std::string_view how);
+  // The first statement of a transaction is sent together with what begins it.
+  void BeginLater();
+  absl::Status BeginNow(std::string_view isolation, std::string_view how);
   absl::Status Commit();
   void Rollback();
 
@@ -171,6 +178,7 @@ class Connection {
   uint64_t links_ = 0;
   int64_t changes_ = 0;
   bool in_transaction_ = false;
+  bool begins_later_ = false;
 };
 
 // Rolls back unless Commit() succeeded.

@@ -87,6 +87,8 @@ absl::Status Connection::Link::Open(const Options& options, const Host& host) {
                    // An UPDATE that finds the row is not told apart by whether the values were
                    // equal already.
                    map["CLIENT_FOUND_ROWS"] = true;
+                   if (options.scripts == Options::Scripts::kYes)
+                     map["CLIENT_MULTI_STATEMENTS"] = true;
                    if (!options.ca_file.empty()) {
                      map["sslCA"] = Sql(options.ca_file);
                      map["sslEnforce"] = true;
@@ -105,6 +107,26 @@ absl::StatusOr<int64_t> Connection::Link::Execute(std::string_view text) {
     const std::unique_ptr<sql::ResultSet> rows(plain->executeQuery(Sql(text)));
     return 0;
   });
+}
+
+absl::StatusOr<std::vector<int64_t>> Connection::Link::RunScript(std::string_view text,
+                                                                 int statements) {
+  absl::StatusOr<std::vector<int64_t>> values = Guarded(lost, [&] {
+    if (!plain) plain.reset(session->createStatement());
+    bool rows = plain->execute(Sql(text));
+    for (int i = 1; i < statements; ++i) rows = plain->getMoreResults();
+    std::vector<int64_t> found;
+    if (!rows) return found;
+    const std::unique_ptr<sql::ResultSet> last(plain->getResultSet());
+    const uint32_t columns = last->getMetaData()->getColumnCount();
+    while (last->next()) {
+      for (uint32_t i = 1; i <= columns; ++i) found.push_back(last->getInt64(i));
+    }
+    return found;
+  });
+  // A statement that failed leaves the driver with an answer half read in its hands.
+  if (!values.ok()) plain.reset();
+  return values;
 }
 
 absl::StatusOr<std::vector<uint64_t>> Connection::Link::Numbers(std::string_view text) {

@@ -25,6 +25,7 @@ std::string Guard(const Fence& fence) {
 }  // namespace
 
 std::string FenceText(const Fence& fence) {
+  if (fence.empty()) return "UPDATE lane SET batch=0 WHERE lane=0 AND 1=0";
   if (fence.size() == 1) {
     const FencedLane& lane = fence.front();
     return base::StrCat("UPDATE lane SET batch=", lane.batch, " WHERE lane=", lane.lane,

@@ -44,6 +44,7 @@ struct Connection::Link {
   absl::Status SetUp(const Options& options);
   // Rows it changed; those a query gave are read and forgotten.
   absl::StatusOr<int64_t> Execute(std::string_view text);
+  absl::StatusOr<std::vector<int64_t>> RunScript(std::string_view text, int statements);
   absl::StatusOr<std::vector<uint64_t>> Numbers(std::string_view text);
   // The value in the second column, by the text in the first, of SHOW VARIABLES or SHOW STATUS.
   absl::StatusOr<std::unordered_map<std::string, std::string>> Show(std::string_view text);

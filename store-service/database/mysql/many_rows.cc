@@ -5,7 +5,6 @@
 namespace posthorn::mysql {
 namespace {
 
-// Well below the least max_allowed_packet (durability.cc), even when a last row of 8 MiB is added.
 constexpr size_t kLarge = size_t{512} << 10;
 
 }  // namespace
@@ -25,10 +24,7 @@ void AppendLiteral(std::string& out, std::string_view bytes) {
   out += '\'';
 }
 
-void ManyRows::Begin() {
-  text_ += text_.empty() ? head_ : separator_;
-  ++added_;
-}
+void ManyRows::Begin() { text_ += text_.empty() ? shape_.head : shape_.separator; }
 
 absl::Status ManyRows::SendWhenLarge() {
   return text_.size() < kLarge ? absl::OkStatus() : Finish();
@@ -36,12 +32,10 @@ absl::Status ManyRows::SendWhenLarge() {
 
 absl::Status ManyRows::Finish() {
   if (text_.empty()) return absl::OkStatus();
-  text_ += tail_;
-  const absl::Status status = connection_->Execute(text_);
+  text_ += shape_.tail;
+  const absl::Status status = script_->Add(text_, changed_);
   text_.clear();
-  RETURN_IF_ERROR(status);
-  changed_ += connection_->changes();
-  return absl::OkStatus();
+  return status;
 }
 
 }  // namespace posthorn::mysql

@@ -101,6 +101,7 @@ absl::StatusOr<std::unique_ptr<Database>> OpenMysqlDatabase(const MysqlDatabaseO
   // A round through the cluster at each commit would buy nothing: the fence conflicts by itself.
   Options writes = options.connection;
   writes.causality = Options::Causality::kNone;
+  writes.scripts = Options::Scripts::kYes;
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, Connection::Open(std::move(writes)));
   return std::unique_ptr<Database>(std::make_unique<MysqlDatabase>(
       std::make_unique<MysqlWriter>(std::move(connection)), options));

@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "lib/testing/mariadb.h"
-#include "store-service/database/conformance_suite.h"
 #include "store-service/database/conformance_upkeep.h"
+#include "store-service/database/mysql/database_for_test.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -17,18 +16,11 @@ MariadbServer& Server() {
   return *server;
 }
 
-MysqlDatabaseOptions OptionsFor(std::string_view url) {
-  MysqlDatabaseOptions options;
-  options.connection.target = *mysql::ParseTarget(url);
-  options.connection.password = MariadbServer::kPassword;
-  return options;
-}
-
 class MariadbFactory {
  public:
   MariadbFactory() : name_(Server().NewDatabase()) {}
   absl::StatusOr<std::unique_ptr<Database>> Open() {
-    return OpenMysqlDatabase(OptionsFor(Server().Url(name_)));
+    return OpenMysqlDatabase(MysqlTestOptions(Server().Url(name_)));
   }
 
  private:

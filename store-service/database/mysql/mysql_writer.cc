@@ -11,13 +11,13 @@
 #include "store-service/database/mysql/batch_rows.h"
 #include "store-service/database/mysql/error.h"
 #include "store-service/database/mysql/fenced_lanes.h"
-#include "store-service/database/mysql/many_rows.h"
+#include "store-service/database/mysql/script.h"
 
 namespace posthorn::store_service {
 namespace {
 
 using mysql::Cursor;
-using mysql::ManyRows;
+using mysql::Script;
 using mysql::Transaction;
 
 // Losing so often in a row, with growing pauses, takes about two seconds.
@@ -55,6 +55,15 @@ absl::StatusOr<LaneRow> LaneNow(mysql::Connection& connection, uint32_t lane) {
   ASSIGN_OR_RETURN(const bool found, read.Next());
   if (!found) return base::NotFound(base::StrCat("lane ", lane));
   return LaneRow{lane, std::string(read.Text(0)), read.Unsigned(1), read.Unsigned(2), read.Int(3)};
+}
+
+// Copies need no look-up: their source's row refers to the blob, so it is not condemned.
+std::string CountCondemned(const WriteBatch& batch) {
+  if (batch.messages.empty()) return "0";
+  std::string text = "(SELECT count(*) FROM condemned WHERE blob_key IN (";
+  for (const MessageRow& row : batch.messages) base::StrAppend(text, row.columns.blob_key, ",");
+  text.back() = ')';
+  return text + ")";
 }
 
 absl::Status TakenOver(const Fence& fence) {
@@ -100,24 +109,30 @@ absl::Status MysqlWriter::CheckFence(const Fence& fence) {
                                                                       : TakenOver(fence);
 }
 
-// Copies need no look-up: their source's row refers to the blob, so it is not condemned.
-absl::Status MysqlWriter::RefuseCondemned(const WriteBatch& batch) {
-  if (batch.messages.empty()) return absl::OkStatus();
-  std::string text = "SELECT blob_key FROM condemned WHERE blob_key IN (";
-  for (const MessageRow& row : batch.messages) {
-    base::StrAppend(text, &row == &batch.messages.front() ? "" : ",", row.columns.blob_key);
+// All in one message, judged before COMMIT: what was written under a fence that failed is rolled
+// back.
+absl::Status MysqlWriter::WriteBatchUnder(const Fence& fence, const WriteBatch& batch) {
+  Script script(*connection_);
+  int64_t lanes = 0;
+  int64_t condemned = 0;
+  RETURN_IF_ERROR(script.Add(FenceText(fence), &lanes));
+  RETURN_IF_ERROR(script.AddValue(CountCondemned(batch), &condemned));
+  absl::Status written = WriteRows(*connection_, script, batch);
+  if (mysql::IsRetry(written) || written.code() == absl::StatusCode::kUnavailable) return written;
+  if (!written.ok()) {
+    // A key that is taken may be so by the lane's new owner: the fence has the first word.
+    const auto first = connection_->Numbers(Script::Recall(0));
+    const auto second = connection_->Numbers(Script::Recall(1));
+    if (!first.ok() || first->empty() || !second.ok() || second->empty()) return written;
+    lanes = static_cast<int64_t>(first->front());
+    condemned = static_cast<int64_t>(second->front());
   }
-  ASSIGN_OR_RETURN(const std::vector<uint64_t> found, connection_->Numbers(text + ") LIMIT 1"));
-  if (found.empty()) return absl::OkStatus();
-  return base::NotFound(base::StrCat("blob ", found.front(), " is condemned"));
+  if (lanes != static_cast<int64_t>(fence.size())) return TakenOver(fence);
+  return condemned == 0 ? written : base::NotFound("a blob of the batch is condemned");
 }
 
 absl::Status MysqlWriter::Commit(const Fence& fence, const WriteBatch& batch) {
-  return Transact(Repeat::kNever, [&]() -> absl::Status {
-    RETURN_IF_ERROR(CheckFence(fence));
-    RETURN_IF_ERROR(RefuseCondemned(batch));
-    return WriteRows(*connection_, batch);
-  });
+  return Transact(Repeat::kNever, [&] { return WriteBatchUnder(fence, batch); });
 }
 
 absl::StatusOr<LaneRow> MysqlWriter::AcquireLane(uint32_t lane, std::string_view owner,

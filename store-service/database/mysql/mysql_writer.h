@@ -46,7 +46,7 @@ class MysqlWriter {
   enum class Repeat { kNever, kAfterUnknown };
   absl::Status Transact(Repeat repeat, const std::function<absl::Status()>& body);
   absl::Status CheckFence(const Fence& fence);
-  absl::Status RefuseCondemned(const WriteBatch& batch);
+  absl::Status WriteBatchUnder(const Fence& fence, const WriteBatch& batch);
 
   std::unique_ptr<mysql::Connection> connection_;
 };
