@@ -56,7 +56,9 @@ class FaultyDatabase final : public ForwardingDatabase<Database> {
 // One store: its own database connection, lanes and readers.
 struct TestOwner {
   TestOwner(net::Loop& loop, const std::string& path, LaneOptions options)
-      : database(*OpenSqliteDatabase({.path = path})),
+      : TestOwner(loop, *OpenSqliteDatabase({.path = path}), std::move(options)) {}
+  TestOwner(net::Loop& loop, std::unique_ptr<Database> real, LaneOptions options)
+      : database(std::move(real)),
         readers(loop, "readers", 2, 1000),
         lanes(loop, database, readers, std::move(options)) {}
   FaultyDatabase database;
@@ -76,9 +78,13 @@ inline std::function<absl::StatusOr<Uid>(Change&)> AddTo(const std::string& mail
 
 class LaneTest : public ::testing::Test {
  protected:
+  // The test's database, once more each time.
+  virtual std::unique_ptr<Database> Open() {
+    return *OpenSqliteDatabase({.path = dir_.File("mail.db")});
+  }
   std::unique_ptr<TestOwner> MakeOwner(LaneOptions options = {},
                                        std::vector<uint32_t> lanes = {1, 2}) {
-    auto owner = std::make_unique<TestOwner>(loop_, dir_.File("mail.db"), std::move(options));
+    auto owner = std::make_unique<TestOwner>(loop_, Open(), std::move(options));
     const absl::Status status = testing::RunTask(loop_, owner->lanes.Acquire(std::move(lanes)));
     EXPECT_TRUE(status.ok()) << status;
     return owner;

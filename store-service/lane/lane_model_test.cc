@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "lib/testing/mariadb.h"
+#include "store-service/database/mysql/mysql_database.h"
 #include "store-service/lane/lane_fixture.h"
 
 namespace posthorn::store_service {
@@ -124,12 +126,14 @@ class LaneModelTest : public LaneTest {
     }
   }
 
+  void ExpectAgreementUnderRandomFailures();
+
   Model model_;
   int open_ = 0;
   std::unique_ptr<net::Signal> done_ = std::make_unique<net::Signal>(loop_);
 };
 
-TEST_F(LaneModelTest, RowsViewsAndAnswersAgreeUnderRandomFailures) {
+void LaneModelTest::ExpectAgreementUnderRandomFailures() {
   std::mt19937 random(11);
   std::mt19937 faults(5);
   LaneOptions options;
@@ -172,6 +176,32 @@ TEST_F(LaneModelTest, RowsViewsAndAnswersAgreeUnderRandomFailures) {
   }
   Stop(std::move(owner));
   done_.reset();
+}
+
+TEST_F(LaneModelTest, RowsViewsAndAnswersAgreeUnderRandomFailures) {
+  ExpectAgreementUnderRandomFailures();
+}
+
+class LaneModelOnMariadb : public LaneModelTest {
+ protected:
+  void SetUp() override {
+    server_ = testing::MariadbServer::Start();
+    ASSERT_NE(server_, nullptr);
+    name_ = server_->NewDatabase();
+  }
+  std::unique_ptr<Database> Open() override {
+    MysqlDatabaseOptions options;
+    options.connection.target = *mysql::ParseTarget(server_->Url(name_));
+    options.connection.password = testing::MariadbServer::kPassword;
+    return *OpenMysqlDatabase(options);
+  }
+
+  std::unique_ptr<testing::MariadbServer> server_;
+  std::string name_;
+};
+
+TEST_F(LaneModelOnMariadb, RowsViewsAndAnswersAgreeUnderRandomFailures) {
+  ExpectAgreementUnderRandomFailures();
 }
 
 }  // namespace
