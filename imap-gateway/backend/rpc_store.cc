@@ -6,6 +6,7 @@
 
 #include "lib/base/ids.h"
 #include "lib/base/strings.h"
+#include "lib/cluster/stores.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 #include "lib/rpc/methods/store.h"
@@ -37,7 +38,7 @@ rpc::CallOptions Options(std::string ticket, milliseconds timeout) {
 
 class RpcStore : public Store {
  public:
-  RpcStore(net::Loop& loop, rpc::Client& client) : loop_(loop), client_(client) {}
+  RpcStore(net::Loop& loop, cluster::Stores& client) : loop_(loop), client_(client) {}
 
   Reply<v1::MailboxReply> CreateMailbox(std::string ticket,
                                         v1::CreateMailboxRequest request) override {
@@ -83,9 +84,12 @@ class RpcStore : public Store {
     return client_.Start(rpc::store::kBlobsPut.path, "put", Flow::kHoldBack,
                          Options(std::move(ticket), kStreamTimeout));
   }
-  std::unique_ptr<rpc::RawCall> Attach() override {
-    return client_.Start(rpc::store::kSyncAttach.path, "sync", Flow::kFree, Options({}, kForEver));
+  std::unique_ptr<rpc::RawCall> Attach(cluster::Place place) override {
+    return client_.At(place).Start(rpc::store::kSyncAttach.path, "sync", Flow::kFree,
+                                   Options({}, kForEver));
   }
+  cluster::Place PlaceOf(uint64_t account) const override { return client_.PlaceOf(account); }
+  net::Signal& changed() override { return client_.changed(); }
 
  private:
   // Repeats an idempotent write until the store answers it.
@@ -110,12 +114,12 @@ class RpcStore : public Store {
   }
 
   net::Loop& loop_;
-  rpc::Client& client_;
+  cluster::Stores& client_;
 };
 
 }  // namespace
 
-std::unique_ptr<Store> NewRpcStore(net::Loop& loop, rpc::Client& client) {
+std::unique_ptr<Store> NewRpcStore(net::Loop& loop, cluster::Stores& client) {
   return std::make_unique<RpcStore>(loop, client);
 }
 

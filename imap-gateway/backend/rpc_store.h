@@ -4,6 +4,9 @@
 
 #include "imap-gateway/backend/store.h"
 
+namespace posthorn::cluster {
+class Stores;
+}
 namespace posthorn::net {
 class Loop;
 }
@@ -11,6 +14,6 @@ class Loop;
 namespace posthorn::imap_gateway {
 
 // The store service. `loop` and `client` outlive it.
-std::unique_ptr<Store> NewRpcStore(net::Loop& loop, rpc::Client& client);
+std::unique_ptr<Store> NewRpcStore(net::Loop& loop, cluster::Stores& client);
 
 }  // namespace posthorn::imap_gateway

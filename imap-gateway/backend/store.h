@@ -12,10 +12,15 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "lib/cluster/lane_map.h"
 #include "lib/net/task.h"
 #include "lib/rpc/client.h"
 #include "posthorn/store/v1/blobs.pb.h"
 #include "posthorn/store/v1/mailboxes.pb.h"
+
+namespace posthorn::net {
+class Signal;
+}
 
 namespace posthorn::imap_gateway {
 
@@ -51,8 +56,12 @@ class Store {
   virtual std::unique_ptr<rpc::RawCall> SearchText(
       std::string ticket) = 0;  // write one SearchTextRequest
   virtual std::unique_ptr<rpc::RawCall> Put(
-      std::string ticket) = 0;                         // write PutRequests, read one PutReply
-  virtual std::unique_ptr<rpc::RawCall> Attach() = 0;  // Sync
+      std::string ticket) = 0;  // write PutRequests, read one PutReply
+  // Sync with one replica.
+  virtual std::unique_ptr<rpc::RawCall> Attach(cluster::Place place) = 0;
+  // As cluster::Stores.
+  virtual cluster::Place PlaceOf(uint64_t account) const = 0;
+  virtual net::Signal& changed() = 0;
 };
 
 // 16 random bytes.

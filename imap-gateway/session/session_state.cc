@@ -80,7 +80,7 @@ net::Task<absl::StatusOr<std::shared_ptr<AccountView>>> Session::Account() {
 net::Task<absl::StatusOr<std::shared_ptr<AccountView>>> Session::FreshAccount() {
   // The barrier goes out behind the open, so one wait covers both.
   account_ = gateway_.sync.Account(ticket(), identity_->account);
-  CO_RETURN_IF_ERROR(co_await gateway_.sync.Barrier(ticket(), kViewLimit));
+  CO_RETURN_IF_ERROR(co_await gateway_.sync.Barrier(ticket(), identity_->account, kViewLimit));
   CO_RETURN_IF_ERROR(co_await account_->WaitCurrent(kViewLimit));
   co_return account_;
 }

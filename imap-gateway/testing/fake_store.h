@@ -89,7 +89,9 @@ class FakeStore : public Store {
   std::unique_ptr<rpc::RawCall> ReadDigests(std::string ticket) override;
   std::unique_ptr<rpc::RawCall> SearchText(std::string ticket) override;
   std::unique_ptr<rpc::RawCall> Put(std::string ticket) override;
-  std::unique_ptr<rpc::RawCall> Attach() override;
+  std::unique_ptr<rpc::RawCall> Attach(cluster::Place place) override;
+  cluster::Place PlaceOf(uint64_t) const override { return 1; }
+  net::Signal& changed() override { return changed_; }
 
   struct SyncCall;
   struct ReadCall;
@@ -117,6 +119,7 @@ class FakeStore : public Store {
   store::v1::MailboxReply Answer(const Mailbox& mailbox);
 
   net::Loop& loop_;
+  net::Signal changed_{loop_};
   std::map<std::string, Mailbox> mailboxes_;
   std::set<std::string> subscriptions_;
   std::map<uint64_t, std::string> blobs_;

@@ -52,7 +52,7 @@ void FakeStore::BreakStreams() {
   for (SyncCall* stream : streams_) stream->Break();
 }
 
-std::unique_ptr<rpc::RawCall> FakeStore::Attach() { return std::make_unique<SyncCall>(*this); }
+std::unique_ptr<rpc::RawCall> FakeStore::Attach(cluster::Place) { return std::make_unique<SyncCall>(*this); }
 std::unique_ptr<rpc::RawCall> FakeStore::Put(std::string) {
   ++asked;
   return std::make_unique<PutCall>(*this);

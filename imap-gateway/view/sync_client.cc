@@ -1,7 +1,7 @@
 #include "imap-gateway/view/sync_client.h"
 
 #include <algorithm>
-#include <vector>
+#include <deque>
 
 #include "imap-gateway/backend/store.h"
 #include "lib/base/strings.h"
@@ -24,6 +24,7 @@ constexpr uint32_t kCredit = 128;
 // Before a view that the store closed is opened again: its lane may be between two owners.
 constexpr milliseconds kAgain{20};
 constexpr milliseconds kSweepEvery{5000};
+constexpr milliseconds kLookAround{1000};
 
 uint64_t ViewOf(const v1::SyncReply& reply) {
   switch (reply.reply_case()) {
@@ -51,7 +52,8 @@ observe::Counter* Lost() {
 }  // namespace
 
 struct SyncClient::Stream {
-  explicit Stream(net::Loop& loop) : wake(loop) {}
+  Stream(net::Loop& loop, cluster::Place p) : place(p), wake(loop) {}
+  const cluster::Place place;
   std::unique_ptr<rpc::RawCall> call;
   std::deque<v1::SyncRequest> out;
   net::Signal wake;
@@ -64,7 +66,7 @@ SyncClient::~SyncClient() = default;
 
 std::shared_ptr<SyncClient> SyncClient::Create(net::Loop& loop, Store& store, Options options) {
   std::shared_ptr<SyncClient> client(new SyncClient(loop, store, options));
-  loop.Spawn("imap.sync", client->Run());
+  loop.Spawn("imap.sync", client->Follow());
   loop.Spawn("imap.sync.sweep", client->Sweep());
   return client;
 }
@@ -72,29 +74,62 @@ std::shared_ptr<SyncClient> SyncClient::Create(net::Loop& loop, Store& store, Op
 void SyncClient::Stop() {
   stopped_ = true;
   stopping_.NotifyAll();
-  if (stream_) {
-    stream_->over = true;
-    stream_->wake.NotifyAll();
+  for (const auto& [place, stream] : streams_) {
+    stream->over = true;
+    stream->wake.NotifyAll();
   }
 }
 
-net::Task<void> SyncClient::Run() {
+net::Task<void> SyncClient::Follow() {
+  const auto self = shared_from_this();
+  while (!stopped_) {
+    Settle();
+    (void)co_await store_.changed().WaitFor(kLookAround);
+  }
+}
+
+void SyncClient::Settle() {
+  // Somebody always listens: the first session shall not wait for a connection.
+  NeedStream(store_.PlaceOf(0));
+  for (auto& [key, kept] : mailboxes_)
+    if (!kept.view->gone()) Bring(kept.view, key.first, Kind::kMailbox);
+  for (auto& [account, kept] : accounts_)
+    if (!kept.view->denied()) Bring(kept.view, account, Kind::kAccount);
+  for (auto& [id, asked] : barriers_)
+    if (store_.PlaceOf(asked.account) != asked.place) Ask(id, asked);
+}
+
+void SyncClient::NeedStream(cluster::Place place) {
+  if (place == 0 || stopped_ || !running_.insert(place).second) return;
+  loop_.Spawn("imap.sync.stream", Run(place));
+}
+
+bool SyncClient::Needed(cluster::Place place) const {
+  const auto here = [&](uint64_t account) { return store_.PlaceOf(account) == place; };
+  return here(0) || std::ranges::any_of(mailboxes_, [&](auto& v) { return here(v.first.first); }) ||
+         std::ranges::any_of(accounts_, [&](auto& v) { return here(v.first); }) ||
+         std::ranges::any_of(barriers_, [&](auto& v) { return here(v.second.account); });
+}
+
+net::Task<void> SyncClient::Run(cluster::Place place) {
   const auto self = shared_from_this();
   milliseconds pause = options_.first_retry;
-  while (!stopped_) {
-    auto stream = std::make_shared<Stream>(loop_);
-    stream->call = store_.Attach();
-    OnConnected(stream);
+  while (!stopped_ && Needed(place)) {
+    auto stream = std::make_shared<Stream>(loop_, place);
+    stream->call = store_.Attach(place);
+    streams_[place] = stream;
+    Settle();
     loop_.Spawn("imap.sync.write", Write(self, stream));
     if (co_await Read(stream)) pause = options_.first_retry;
     stream->over = true;
     stream->wake.NotifyAll();
     stream.reset();
-    OnLost();
+    OnLost(place);
     if (stopped_) break;
-    co_await stopping_.WaitFor(pause);
+    (void)co_await stopping_.WaitFor(pause);
     pause = std::min(pause * 2, options_.last_retry);
   }
+  running_.erase(place);
 }
 
 // True when anything came.
@@ -125,23 +160,12 @@ net::Task<void> SyncClient::Write(std::shared_ptr<SyncClient> self,
   if (self->stopped_) stream->call->WritesDone();
 }
 
-void SyncClient::OnConnected(std::shared_ptr<Stream> stream) {
-  stream_ = std::move(stream);
-  for (auto& [key, kept] : mailboxes_)
-    if (!kept.view->gone()) OpenNow(kept.view, false);
-  for (auto& [key, kept] : accounts_)
-    if (!kept.view->denied()) OpenNow(kept.view, true);
-  for (const auto& [id, asked] : barriers_) {
-    v1::SyncRequest request;
-    request.mutable_barrier()->set_barrier(id);
-    request.mutable_barrier()->set_ticket(asked.ticket);
-    Send(std::move(request));
-  }
-}
-
-void SyncClient::OnLost() {
-  stream_.reset();
-  open_.clear();
+void SyncClient::OnLost(cluster::Place place) {
+  streams_.erase(place);
+  std::erase_if(ids_, [&](const auto& known) { return open_.at(known.second).place == place; });
+  std::erase_if(open_, [&](const auto& view) { return view.second.place == place; });
+  for (auto& [id, asked] : barriers_)
+    if (asked.place == place) asked.place = 0;
   if (stopped_) return;
   Lost()->Add();
   observe::Debug("imap.sync.lost");
@@ -153,31 +177,34 @@ void SyncClient::Dispatch(const v1::SyncReply& reply) {
   const auto found = open_.find(view);
   if (found == open_.end()) return;
   const std::shared_ptr<SyncSubscriber> subscriber = found->second.subscriber.lock();
-  if (!subscriber) {
-    open_.erase(found);
-    return;
-  }
+  if (!subscriber) return Forget(view);
   GrantCredit(view, found->second);
-  const bool account = found->second.account;
+  const uint64_t account = found->second.account;
+  const Kind kind = found->second.kind;
   switch (subscriber->OnReply(reply)) {
     case SyncSubscriber::Taken::kGoOn:
       return;
     case SyncSubscriber::Taken::kOver:
-      open_.erase(view);
+      Forget(view);
       return;
     case SyncSubscriber::Taken::kOpenAgain:
-      open_.erase(view);
-      loop_.Spawn("imap.sync.again", OpenAgain(shared_from_this(), stream_, subscriber, account));
+      Forget(view);
+      loop_.Spawn("imap.sync.again", OpenAgain(shared_from_this(), subscriber, account, kind));
       return;
   }
 }
 
+void SyncClient::Forget(uint64_t view) {
+  open_.erase(view);
+  std::erase_if(ids_, [view](const auto& known) { return known.second == view; });
+}
+
 net::Task<void> SyncClient::OpenAgain(std::shared_ptr<SyncClient> self,
-                                      std::shared_ptr<Stream> stream,
-                                      std::shared_ptr<SyncSubscriber> subscriber, bool account) {
+                                      std::shared_ptr<SyncSubscriber> subscriber, uint64_t account,
+                                      Kind kind) {
   co_await net::Sleep(self->loop_, kAgain);
-  // A new stream has opened everything that is kept.
-  if (self->stream_ == stream && subscriber.use_count() > 1) self->OpenNow(subscriber, account);
+  // Nobody else keeps it, or it was opened meanwhile.
+  if (subscriber.use_count() > 1) self->Bring(subscriber, account, kind);
 }
 
 void SyncClient::GrantCredit(uint64_t view, OpenedView& open) {
@@ -186,27 +213,47 @@ void SyncClient::GrantCredit(uint64_t view, OpenedView& open) {
   request.mutable_credit()->set_view(view);
   request.mutable_credit()->set_replies(kCredit);
   open.credit += kCredit;
-  Send(std::move(request));
+  Send(open.place, std::move(request));
 }
 
 void SyncClient::OnBarrier(const v1::SyncReply& reply) {
   const auto found = barriers_.find(reply.barrier().barrier());
   if (found == barriers_.end()) return;
+  if (reply.barrier().again()) {
+    found->second.place = 0;
+    loop_.Spawn("imap.sync.ask", AskAgain(shared_from_this(), found->first));
+    return;
+  }
   net::Promise<absl::Status> done = found->second.done;
   barriers_.erase(found);
   done.Set(reply.barrier().denied() ? base::Denied("barrier denied") : absl::OkStatus());
 }
 
-net::Task<absl::Status> SyncClient::Barrier(std::string ticket, milliseconds limit) {
+net::Task<void> SyncClient::AskAgain(std::shared_ptr<SyncClient> self, uint64_t barrier) {
+  co_await net::Sleep(self->loop_, kAgain);
+  const auto found = self->barriers_.find(barrier);
+  if (found != self->barriers_.end() && found->second.place == 0) self->Ask(barrier, found->second);
+}
+
+void SyncClient::Ask(uint64_t barrier, Asked& asked) {
+  const cluster::Place place = store_.PlaceOf(asked.account);
+  NeedStream(place);
+  if (!streams_.contains(place)) return;  // Settle will
+  asked.place = place;
+  v1::SyncRequest request;
+  request.mutable_barrier()->set_barrier(barrier);
+  request.mutable_barrier()->set_ticket(asked.ticket);
+  Send(place, std::move(request));
+}
+
+net::Task<absl::Status> SyncClient::Barrier(std::string ticket, uint64_t account,
+                                            milliseconds limit) {
   const auto self = shared_from_this();
   const uint64_t id = ++last_id_;
   net::Promise<absl::Status> done(loop_);
-  barriers_.emplace(id, Asked{ticket, done});
-  v1::SyncRequest request;
-  request.mutable_barrier()->set_barrier(id);
-  request.mutable_barrier()->set_ticket(ticket);
+  const auto asked = barriers_.emplace(id, Asked{std::move(ticket), account, 0, done}).first;
   ++requests_;
-  Send(std::move(request));
+  Ask(id, asked->second);
   const auto timer = loop_.After(limit, [self, id] {
     const auto found = self->barriers_.find(id);
     if (found == self->barriers_.end()) return;
@@ -224,7 +271,7 @@ std::shared_ptr<MailboxView> SyncClient::Mailbox(const std::string& ticket, uint
   if (!kept.view || kept.view->gone()) {
     kept.view = std::make_shared<MailboxView>(loop_, mailbox, ticket);
     ++requests_;
-    OpenNow(kept.view, false);
+    Bring(kept.view, account, Kind::kMailbox);
   }
   kept.view->set_ticket(ticket);
   return kept.view;
@@ -236,40 +283,58 @@ std::shared_ptr<AccountView> SyncClient::Account(const std::string& ticket, uint
   if (!kept.view || kept.view->denied()) {
     kept.view = std::make_shared<AccountView>(loop_, ticket);
     ++requests_;
-    OpenNow(kept.view, true);
+    Bring(kept.view, account, Kind::kAccount);
   }
   kept.view->set_ticket(ticket);
   return kept.view;
 }
 
-void SyncClient::OpenNow(const std::shared_ptr<SyncSubscriber>& subscriber, bool account) {
-  if (!stream_) return;  // OnConnected will
+void SyncClient::Bring(const std::shared_ptr<SyncSubscriber>& subscriber, uint64_t account,
+                       Kind kind) {
+  const cluster::Place place = store_.PlaceOf(account);
+  if (place == 0) return;  // nobody owns it now: what is open stays until somebody does
+  const auto known = ids_.find(subscriber.get());
+  if (known != ids_.end()) {
+    if (open_.at(known->second).place == place) return;
+    CloseNow(subscriber.get());
+  }
+  NeedStream(place);
+  if (streams_.contains(place)) OpenNow(subscriber, account, kind);
+}
+
+void SyncClient::OpenNow(const std::shared_ptr<SyncSubscriber>& subscriber, uint64_t account,
+                         Kind kind) {
   const uint64_t view = ++last_id_;
-  open_[view] = OpenedView{subscriber, kFirstCredit, account};
+  const cluster::Place place = store_.PlaceOf(account);
+  open_[view] = OpenedView{subscriber, account, kind, place, kFirstCredit};
+  ids_[subscriber.get()] = view;
   v1::SyncRequest request;
   subscriber->FillOpen(request, view);
-  Send(std::move(request));
+  Send(place, std::move(request));
 }
 
 void SyncClient::CloseNow(const SyncSubscriber* subscriber) {
-  for (auto it = open_.begin(); it != open_.end(); ++it) {
-    if (it->second.subscriber.lock().get() != subscriber) continue;
-    v1::SyncRequest request;
-    if (it->second.account) {
-      request.mutable_close_account()->set_view(it->first);
-    } else {
-      request.mutable_close()->set_view(it->first);
-    }
-    open_.erase(it);
-    Send(std::move(request));
-    return;
+  const auto known = ids_.find(subscriber);
+  if (known == ids_.end()) return;
+  const uint64_t view = known->second;
+  const OpenedView& open = open_.at(view);
+  v1::SyncRequest request;
+  if (open.kind == Kind::kAccount) {
+    request.mutable_close_account()->set_view(view);
+  } else {
+    request.mutable_close()->set_view(view);
   }
+  const cluster::Place place = open.place;
+  open_.erase(view);
+  ids_.erase(known);
+  Send(place, std::move(request));
 }
 
-void SyncClient::Send(v1::SyncRequest request) {
-  if (!stream_) return;
-  stream_->out.push_back(std::move(request));
-  stream_->wake.NotifyAll();
+void SyncClient::Send(cluster::Place place, v1::SyncRequest request) {
+  const auto found = streams_.find(place);
+  if (found == streams_.end()) return;
+  found->second->out.push_back(std::move(request));
+  found->second->wake.NotifyAll();
 }
 
 template <class Map>

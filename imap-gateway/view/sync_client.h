@@ -1,22 +1,25 @@
 #pragma once
 
-// The one Sync stream to the store and the registry of views it feeds. Invariants:
+// The Sync streams to the store, one for each replica in use, and the registry of views they feed.
+// Invariants:
 //  1. A mailbox has at most one view here, however many sessions look at it.
-//  2. A lost stream is opened again with backoff, and every view with what it still knows.
+//  2. A view is open at the owner of its account's lane, as soon as that is known. A lost stream is
+//  opened again with backoff, and every view with what it still knows.
 //  3. A view nobody used for `linger` is closed and dropped.
 // One net::Loop.
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "imap-gateway/view/account_view.h"
 #include "imap-gateway/view/mailbox_view.h"
+#include "lib/cluster/lane_map.h"
 #include "lib/net/loop.h"
 #include "lib/net/task.h"
 
@@ -34,7 +37,7 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
   // `loop` and `store` outlive it.
   static std::shared_ptr<SyncClient> Create(net::Loop& loop, Store& store, Options options);
   ~SyncClient();
-  // No new streams; the present one ends. Call before the last reference goes.
+  // No new streams; those there are end. Call before the last reference goes.
   void Stop();
 
   // The view of a mailbox or account, opened now if need be. Wait for it to be ready.
@@ -42,20 +45,25 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
                                        uint64_t mailbox);
   std::shared_ptr<AccountView> Account(const std::string& ticket, uint64_t account);
   // Everything committed before the call is in the account's views when it returns OK. Asked again
-  // after a lost stream, until `limit`: kDeadlineExceeded. kPermissionDenied: the ticket is void.
-  net::Task<absl::Status> Barrier(std::string ticket, std::chrono::milliseconds limit);
+  // after a lost stream or by another owner, until `limit`: kDeadlineExceeded. kPermissionDenied:
+  // the ticket is void.
+  net::Task<absl::Status> Barrier(std::string ticket, uint64_t account,
+                                  std::chrono::milliseconds limit);
 
-  bool connected() const { return stream_ != nullptr; }
+  bool connected() const { return !streams_.empty(); }
   size_t views() const { return open_.size(); }
   // Asks made so far on the stream (opens, barriers, closes; not credits), for tests.
   uint64_t requests() const { return requests_; }
 
  private:
   struct Stream;
+  enum class Kind { kMailbox, kAccount };
   struct OpenedView {
     std::weak_ptr<SyncSubscriber> subscriber;
+    uint64_t account = 0;
+    Kind kind = Kind::kMailbox;
+    cluster::Place place = 0;
     uint32_t credit = 0;  // replies the store may still send
-    bool account = false;
   };
   template <class View>
   struct Kept {
@@ -64,23 +72,36 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
   };
   struct Asked {
     std::string ticket;
+    uint64_t account = 0;
+    cluster::Place place = 0;  // whom; 0: not asked yet
     net::Promise<absl::Status> done;
   };
 
   SyncClient(net::Loop& loop, Store& store, Options options);
-  net::Task<void> Run();
+  // Keeps every view at its account's owner.
+  net::Task<void> Follow();
+  void Settle();
+  // One replica: its stream, opened again until nothing is there for it to do.
+  void NeedStream(cluster::Place place);
+  net::Task<void> Run(cluster::Place place);
+  bool Needed(cluster::Place place) const;
   net::Task<void> Sweep();
   static net::Task<void> Write(std::shared_ptr<SyncClient> self, std::shared_ptr<Stream> stream);
   net::Task<bool> Read(std::shared_ptr<Stream> stream);
-  static net::Task<void> OpenAgain(std::shared_ptr<SyncClient> self, std::shared_ptr<Stream> stream,
-                                   std::shared_ptr<SyncSubscriber> subscriber, bool account);
-  void OnConnected(std::shared_ptr<Stream> stream);
-  void OnLost();
+  static net::Task<void> OpenAgain(std::shared_ptr<SyncClient> self,
+                                   std::shared_ptr<SyncSubscriber> subscriber, uint64_t account,
+                                   Kind kind);
+  static net::Task<void> AskAgain(std::shared_ptr<SyncClient> self, uint64_t barrier);
+  void OnLost(cluster::Place place);
   void Dispatch(const posthorn::store::v1::SyncReply& reply);
   void OnBarrier(const posthorn::store::v1::SyncReply& reply);
-  void OpenNow(const std::shared_ptr<SyncSubscriber>& subscriber, bool account);
+  void OpenNow(const std::shared_ptr<SyncSubscriber>& subscriber, uint64_t account, Kind kind);
+  // Opens it where it belongs, unless it is open there.
+  void Bring(const std::shared_ptr<SyncSubscriber>& subscriber, uint64_t account, Kind kind);
   void CloseNow(const SyncSubscriber* subscriber);
-  void Send(posthorn::store::v1::SyncRequest request);
+  void Forget(uint64_t view);
+  void Ask(uint64_t barrier, Asked& asked);
+  void Send(cluster::Place place, posthorn::store::v1::SyncRequest request);
   void GrantCredit(uint64_t view, OpenedView& open);
   template <class Map>
   void DropUnused(Map& map, std::chrono::steady_clock::time_point now);
@@ -91,8 +112,10 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
   bool stopped_ = false;
   uint64_t last_id_ = 0;
   uint64_t requests_ = 0;
-  std::shared_ptr<Stream> stream_;  // null while there is none
+  std::unordered_set<cluster::Place> running_;
+  std::unordered_map<cluster::Place, std::shared_ptr<Stream>> streams_;  // those that are open
   std::unordered_map<uint64_t, OpenedView> open_;
+  std::unordered_map<const SyncSubscriber*, uint64_t> ids_;  // of what is in open_
   std::unordered_map<uint64_t, Asked> barriers_;
   std::map<std::pair<uint64_t, uint64_t>, Kept<MailboxView>> mailboxes_;
   std::unordered_map<uint64_t, Kept<AccountView>> accounts_;

@@ -119,7 +119,15 @@ class ServiceImpl : public Service {
   const Flags& flags() const override { return flags_; }
   net::Loop& loop() override { return loop_; }
   net::Drain& drain() override { return life_.drain(); }
-  rpc::Client& store() override { return Reach(store_, flags_.store, "store"); }
+  cluster::Stores& store() override {
+    if (!store_) {
+      store_ = cluster::Stores::Create(
+          loop_, {.targets = Targets(flags_.store, "store"),
+                  .caller = options_.process,
+                  .connect = [this](const std::string& target) { return Connect(target, "store"); }});
+    }
+    return *store_;
+  }
   rpc::Client& queue() override { return Reach(queue_, flags_.queue, "queue"); }
   rpc::Client& spam() override { return Reach(spam_, flags_.spam, "spam"); }
   rpc::Client& admin() override { return Reach(admin_, flags_.admin, "admin"); }
@@ -148,15 +156,21 @@ class ServiceImpl : public Service {
   }
 
  private:
+  std::vector<std::string> Targets(const std::string& flag, std::string_view word) const {
+    if (flag.empty()) return {SocketTarget(flags_.run, word, options_.process)};
+    const std::vector<std::string_view> targets = base::Split(flag, ',');
+    return {targets.begin(), targets.end()};
+  }
+  std::unique_ptr<rpc::Client> Connect(const std::string& target, std::string_view word) {
+    rpc::Client::Options options;
+    options.target = target;
+    options.credentials = credentials_;
+    options.process = ProcessOf(word);
+    return rpc::Client::Create(loop_, std::move(options));
+  }
   rpc::Client& Reach(std::unique_ptr<rpc::Client>& client, const std::string& flag,
                      std::string_view word) {
-    if (!client) {
-      rpc::Client::Options options;
-      options.target = flag.empty() ? SocketTarget(flags_.run, word, options_.process) : flag;
-      options.credentials = credentials_;
-      options.process = ProcessOf(word);
-      client = rpc::Client::Create(loop_, std::move(options));
-    }
+    if (!client) client = Connect(Targets(flag, word).front(), word);
     return *client;
   }
 
@@ -164,7 +178,8 @@ class ServiceImpl : public Service {
   const Flags flags_;
   net::Loop loop_;
   std::shared_ptr<rpc::Credentials> credentials_;  // null without --tls-cert
-  std::unique_ptr<rpc::Client> store_, queue_, spam_, admin_;
+  std::unique_ptr<cluster::Stores> store_;
+  std::unique_ptr<rpc::Client> queue_, spam_, admin_;
   std::unique_ptr<rpc::Server> server_;
   Life life_;
 };

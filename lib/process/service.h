@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/cluster/stores.h"
 #include "lib/config/snapshot.h"
 #include "lib/net/task.h"
 #include "lib/rpc/client.h"
@@ -75,8 +76,8 @@ class Service {
   virtual const Flags& flags() const = 0;
   virtual net::Loop& loop() = 0;
   virtual net::Drain& drain() = 0;
-  // Clients of the other processes, made on first use.
-  virtual rpc::Client& store() = 0;
+  // Clients of the other processes, made on first use. The store's finds the replica a call is for.
+  virtual cluster::Stores& store() = 0;
   virtual rpc::Client& queue() = 0;
   virtual rpc::Client& spam() = 0;
   virtual rpc::Client& admin() = 0;

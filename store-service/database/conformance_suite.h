@@ -121,6 +121,12 @@ TYPED_TEST_P(DatabaseConformance, ReplicasSeeEachOtherAndWhoOwnsWhat) {
   EXPECT_EQ(seen->lanes[1].owner, "one");
   EXPECT_EQ(seen->lanes[1].epoch, this->epoch_);
   EXPECT_GT(seen->lanes[1].expires_ms, seen->now_ms);
+  const auto snapshot = (*second)->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  const auto read = (*snapshot)->ReadCluster();
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->replicas.size(), 2u);
+  EXPECT_EQ(read->lanes[1].owner, "one");
   ASSERT_TRUE((*second)->Leave("two").ok());
   EXPECT_EQ(this->database_->Beat({.name = "one"})->replicas.size(), 1u);
 }

@@ -96,6 +96,9 @@ class ReadSnapshot {
   virtual absl::Status ReadDigests(AccountId account, MailboxId mailbox, UidSpan uids,
                                    const std::function<bool(const DigestEntry&)>& entry) = 0;
 
+  // Who is there and who owns what: as Beat, without a word of one's own.
+  virtual absl::StatusOr<ClusterRows> ReadCluster() = 0;
+
   // For `store check` and the collector, ordered by account.
   virtual absl::StatusOr<std::vector<AccountRow>> Accounts(AccountId after, uint32_t limit) = 0;
   virtual absl::StatusOr<MailboxTotals> Totals(AccountId account, MailboxId mailbox) = 0;

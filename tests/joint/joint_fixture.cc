@@ -23,8 +23,13 @@ net::Task<login::Verdict> OpenGate::Check(login::Attempt attempt) {
 }
 
 JointFixture::JointFixture()
-    : to_store_(
-          rpc::Client::Create(loop_, {base::StrCat("unix:", dir_.path(), "/imap-gateway"), ""})),
+    : to_store_(cluster::Stores::Create(
+          loop_, {.targets = {base::StrCat("unix:", dir_.path(), "/imap-gateway")},
+                  .caller = "imap-gateway",
+                  .connect =
+                      [this](const std::string& target) {
+                        return rpc::Client::Create(loop_, {target, ""});
+                      }})),
       store_calls_(imap_gateway::NewRpcStore(loop_, *to_store_)),
       sync_(imap_gateway::SyncClient::Create(loop_, *store_calls_, {})),
       drain_(loop_),

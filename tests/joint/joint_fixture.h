@@ -10,7 +10,7 @@
 #include "imap-gateway/backend/store.h"
 #include "imap-gateway/session/gateway.h"
 #include "imap-gateway/view/sync_client.h"
-#include "lib/rpc/client.h"
+#include "lib/cluster/stores.h"
 #include "lib/testing/script_transport.h"
 #include "store-service/mailbox/mail_store_fixture.h"
 
@@ -51,7 +51,7 @@ class JointFixture : public store_service::MailStoreFixture {
   net::Task<void> Serve(Client* client);
   net::Task<std::string> NextLineTask(Client* client);
 
-  std::unique_ptr<rpc::Client> to_store_;
+  std::unique_ptr<cluster::Stores> to_store_;
   std::unique_ptr<imap_gateway::Store> store_calls_;
   OpenGate gate_;
   std::shared_ptr<imap_gateway::SyncClient> sync_;
