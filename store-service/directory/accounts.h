@@ -50,6 +50,8 @@ class UsageSource {
   // At most 10 s old; from memory; on the store's loop. Zero for accounts nobody has touched yet is
   // allowed only when they hold nothing.
   virtual Usage UsageOf(base::AccountId account) = 0;
+  // The same, asked from the database when another store owns the account's lane.
+  virtual net::Task<Usage> RecentUsageOf(base::AccountId account) { co_return UsageOf(account); }
 };
 
 // Offered by the lanes to the directory.

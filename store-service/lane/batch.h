@@ -34,6 +34,8 @@ class CommitObserver {
   virtual void OnCommitted(const Batch& batch) = 0;
   // Another owner has the lane now: what is known of its accounts is no longer kept current here.
   virtual void OnLaneLost(uint32_t lane) = 0;
+  // The lane is ours from now on; others may have written before.
+  virtual void OnLaneTaken(uint32_t) {}
 };
 
 }  // namespace posthorn::store_service

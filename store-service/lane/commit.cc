@@ -117,6 +117,7 @@ net::Task<absl::Status> LaneEngine::Between(
   for (uint32_t i = 0; i < base::kLanes; ++i) {
     if (lanes_[i].held) fence.push_back({i, lanes_[i].epoch, ++lanes_[i].batch});
   }
+  if (fence.empty()) co_return base::Unavailable(base::kNotOwner);
   co_return co_await committer_.Run([work = std::move(work), fence = std::move(fence),
                                      database = database_] { return work(*database, fence); });
 }

@@ -30,6 +30,7 @@ LaneEngine::LaneEngine(net::Loop& loop, Database& database, net::BlockingPool& r
       committer_(loop, "store-committer", 1, 1024),
       lanes_(base::kLanes),
       current_(std::make_shared<Batch>()),
+      renew_now_(loop),
       progress_(loop) {
   current_->number = 1;
 }
@@ -38,8 +39,7 @@ LaneEngine::~LaneEngine() { *alive_ = false; }
 
 void LaneEngine::Submit(std::unique_ptr<Operation> operation) {
   const AccountId account = operation->account();
-  const Lane& lane = LaneFor(account);
-  if (!lane.held || lane.leaving || stopping_) {
+  if (!MayBegin(account)) {
     operation->Done(base::Unavailable(base::kNotOwner));
     return;
   }

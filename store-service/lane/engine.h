@@ -55,7 +55,14 @@ class LaneEngine {
   net::Task<absl::Status> Acquire(std::vector<uint32_t> lanes);
   // Hand-over: no new operations for `lane`, waits for its batch, lets go.
   net::Task<absl::Status> Release(uint32_t lane);
-  bool held(uint32_t lane) const { return lanes_[lane].held; }
+  // Ours for certain: our own clock as well says that the lease still runs. Who was stopped for
+  // longer than that answers nothing from what it remembers, before it has renewed.
+  bool held(uint32_t lane) const;
+  // Ours as far as we know.
+  bool owned(uint32_t lane) const { return lanes_[lane].held && !lanes_[lane].leaving; }
+  uint64_t epoch(uint32_t lane) const { return lanes_[lane].epoch; }
+  // For its owner's word, its beats: `work` runs on the committer's thread between two batches.
+  net::Task<absl::Status> Ask(std::function<absl::Status(Database&)> work);
   // Finishes what was submitted, then releases all lanes.
   net::Task<void> Stop();
 
@@ -88,6 +95,7 @@ class LaneEngine {
     bool leaving = false;
     uint64_t epoch = 0;
     uint64_t batch = 0;
+    int64_t sure_until_ms = 0;  // by our own clock
   };
   struct Slot {
     std::unique_ptr<AccountMemory> state;
@@ -124,8 +132,12 @@ class LaneEngine {
   net::Task<absl::Status> Prepare(Operation& operation);
   net::Task<void> FindLostLanes();
   void LoseLane(uint32_t lane);
+  void CountLanes();
 
   net::Task<void> RenewLeases();
+  net::Task<absl::Status> RenewAll();
+  // True for an operation of `account` that may begin; else our leases are renewed at once.
+  bool MayBegin(AccountId account);
   void Evict();
 
   net::Loop* loop_;
@@ -146,10 +158,10 @@ class LaneEngine {
   bool commit_scheduled_ = false;
   bool recovering_ = false;
   bool renewing_ = false;
+  net::Signal renew_now_;
   bool stopping_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   net::Signal progress_;
-  std::unique_ptr<net::Loop::Timer> renew_timer_;
 };
 
 template <class R>

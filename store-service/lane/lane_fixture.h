@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -44,12 +45,25 @@ class FaultyDatabase final : public ForwardingDatabase<Database> {
     return absl::OkStatus();
   }
   absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() override {
+    if (dead) return Away();
     return real_->OpenSnapshot();
   }
 
+  absl::Status RenewLanes(const Fence& lanes, int64_t lease_ms) override {
+    return dead ? Away() : real_->RenewLanes(lanes, lease_ms);
+  }
+  absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me) override {
+    if (dead) return Away();
+    return real_->Beat(me);
+  }
+
   std::function<Fault()> fault;  // on the committer's thread
+  // What a replica needs to stay one does not get through.
+  std::atomic<bool> dead = false;
 
  private:
+  static absl::Status Away() { return absl::UnavailableError("the database is away"); }
+
   std::unique_ptr<Database> real_;
 };
 

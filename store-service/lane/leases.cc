@@ -1,24 +1,76 @@
 // Owning lanes: taking, renewing, handing over, losing.
 
+#include <time.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "lib/observe/metrics.h"
 #include "store-service/lane/engine.h"
 
 namespace posthorn::store_service {
+namespace {
+
+// Goes on while this process is stopped, and while the machine sleeps.
+int64_t NowMs() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+observe::Counter* LaneChanges() {
+  static observe::Counter* const kCounter = observe::NewCounter(
+      "posthorn_store_lane_changes_total", "lanes that this replica took, lost or handed over");
+  return kCounter;
+}
+
+}  // namespace
+
+void LaneEngine::CountLanes() {
+  static observe::Gauge* const kOwned =
+      observe::NewGauge("posthorn_store_lanes_owned", "lanes that this replica owns, of 32");
+  kOwned->Set(static_cast<double>(
+      std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.held; })));
+}
+
+bool LaneEngine::held(uint32_t lane) const {
+  return lanes_[lane].held && NowMs() < lanes_[lane].sure_until_ms;
+}
+
+bool LaneEngine::MayBegin(AccountId account) {
+  const uint32_t number = base::LaneOf(account);
+  const Lane& lane = lanes_[number];
+  if (!lane.held || lane.leaving || stopping_) return false;
+  if (held(number)) return true;
+  renew_now_.NotifyAll();
+  return false;
+}
+
+net::Task<absl::Status> LaneEngine::Ask(std::function<absl::Status(Database&)> work) {
+  return committer_.Run([database = database_, work = std::move(work)] { return work(*database); });
+}
 
 net::Task<absl::Status> LaneEngine::Acquire(std::vector<uint32_t> lanes) {
   for (const uint32_t lane : lanes) {
+    if (lanes_[lane].held) continue;
+    const int64_t before = NowMs();
     auto row = co_await committer_.Run(
         [database = database_, lane, owner = options_.owner, lease = options_.lease_ms] {
           return database->AcquireLane(lane, owner, lease);
         });
     if (row.status().code() == absl::StatusCode::kFailedPrecondition) continue;
     CO_RETURN_IF_ERROR(row.status());
-    lanes_[lane] = {.held = true, .epoch = row->epoch, .batch = row->batch};
+    lanes_[lane] = {.held = true,
+                    .epoch = row->epoch,
+                    .batch = row->batch,
+                    .sure_until_ms = before + options_.lease_ms};
+    LaneChanges()->Add();
+    for (CommitObserver* observer : observers_) observer->OnLaneTaken(lane);
   }
+  CountLanes();
   if (!renewing_) {
     renewing_ = true;
     loop_->Spawn("lane leases", RenewLeases());
@@ -26,20 +78,36 @@ net::Task<absl::Status> LaneEngine::Acquire(std::vector<uint32_t> lanes) {
   co_return absl::OkStatus();
 }
 
+net::Task<absl::Status> LaneEngine::RenewAll() {
+  const int64_t before = NowMs();
+  Fence all;
+  for (uint32_t i = 0; i < base::kLanes; ++i) {
+    if (lanes_[i].held) all.push_back({i, lanes_[i].epoch, 0});
+  }
+  if (all.empty()) co_return absl::OkStatus();
+  const std::shared_ptr<bool> alive = alive_;
+  absl::Status status =
+      co_await committer_.Run([database = database_, all, lease = options_.lease_ms] {
+        return database->RenewLanes(all, lease);
+      });
+  if (!*alive || !status.ok()) co_return status;
+  for (const FencedLane& lane : all) {
+    if (lanes_[lane.lane].epoch == lane.epoch)
+      lanes_[lane.lane].sure_until_ms = before + options_.lease_ms;
+  }
+  co_return status;
+}
+
 net::Task<void> LaneEngine::RenewLeases() {
   const std::shared_ptr<bool> alive = alive_;
+  bool well = true;
   while (*alive && !stopping_) {
-    co_await net::Sleep(*loop_, std::chrono::milliseconds(options_.lease_ms / 3));
+    const int64_t pause = well ? options_.lease_ms / 3 : options_.lease_ms / 30;
+    (void)co_await renew_now_.WaitFor(std::chrono::milliseconds(pause));
     if (!*alive || stopping_) co_return;
-    Fence held;
-    for (uint32_t i = 0; i < base::kLanes; ++i) {
-      if (lanes_[i].held) held.push_back({i, lanes_[i].epoch, 0});
-    }
-    const auto status = co_await committer_.Run(
-        [database = database_, held = std::move(held), lease = options_.lease_ms] {
-          return database->RenewLanes(held, lease);
-        });
+    const absl::Status status = co_await RenewAll();
     if (!*alive) co_return;
+    well = status.ok();
     if (status.code() == absl::StatusCode::kAborted) co_await FindLostLanes();
     Evict();
   }
@@ -58,6 +126,8 @@ net::Task<void> LaneEngine::FindLostLanes() {
 
 void LaneEngine::LoseLane(uint32_t lane) {
   lanes_[lane].held = false;
+  LaneChanges()->Add();
+  CountLanes();
   for (auto& [account, slot] : slots_) {
     if (base::LaneOf(account) != lane) continue;
     if (!Pending(slot)) slot.state.reset();

@@ -98,7 +98,7 @@ net::Task<void> LaneEngine::Recover(std::deque<Entries> groups) {
 
 net::Task<absl::Status> LaneEngine::Prepare(Operation& operation) {
   const AccountId account = operation.account();
-  if (!LaneFor(account).held) co_return base::Unavailable(base::kNotOwner);
+  if (!held(base::LaneOf(account))) co_return base::Unavailable(base::kNotOwner);
   while (slots_[account].phase == Slot::Phase::kLoading) co_await progress_.Wait();
   CO_RETURN_IF_ERROR(co_await readers_->Run([database = database_, &operation]() -> absl::Status {
     ASSIGN_OR_RETURN(std::unique_ptr<ReadSnapshot> snapshot, database->OpenSnapshot());

@@ -146,10 +146,11 @@ class Deliverer::DeliverOperation final : public Operation {
 };
 
 Deliverer::Deliverer(LaneEngine& lanes, const Accounts& accounts, DigestSource& digests)
-    : lanes_(&lanes),
-      accounts_(&accounts),
-      digests_(&digests),
-      memory_(base::WallMillis(), kRemembered) {}
+    : lanes_(&lanes), accounts_(&accounts), digests_(&digests), memory_(kRemembered) {
+  lanes.AddObserver(this);
+}
+
+void Deliverer::OnLaneTaken(uint32_t lane) { memory_.Take(lane, base::WallMillis()); }
 
 net::Task<absl::StatusOr<std::optional<DeliveryRow>>> Deliverer::LookUp(DeliveryKey key) {
   co_return co_await lanes_->readers().Run(

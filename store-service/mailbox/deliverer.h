@@ -19,14 +19,19 @@ namespace posthorn::store_service {
 
 namespace v1 = ::posthorn::store::v1;
 
-class Deliverer {
+class Deliverer final : public CommitObserver {
  public:
+  // Made before `lanes` takes any, and outlived by it.
   Deliverer(LaneEngine& lanes, const Accounts& accounts, DigestSource& digests);
   // One result for each delivery, in order.
   net::Task<v1::DeliverReply> Deliver(v1::DeliverRequest request);
   // When the oldest message was made that a journal still has to finish, in milliseconds since
   // 1970; delivery ids from then on must be kept. 0 until a journal has said so.
   int64_t OldestUnfinishedMs() const;
+
+  void OnCommitted(const Batch&) override {}
+  void OnLaneTaken(uint32_t lane) override;
+  void OnLaneLost(uint32_t lane) override { memory_.Lose(lane); }
 
  private:
   struct Call;

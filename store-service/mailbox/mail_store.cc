@@ -3,8 +3,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "store-service/mailbox/eraser.h"
+#include "store-service/service/cluster_service.h"
 #include "store-service/service/mailbox_service.h"
 #include "store-service/service/sync_service.h"
 #include "store-service/sync/sync_hub.h"
@@ -12,14 +14,23 @@
 namespace posthorn::store_service {
 namespace {
 
-// What every account holds, kept current by the commits.
+constexpr int64_t kRecentMs = 5000;
+
+// What every account holds, kept current by the commits of our lanes; of others as last read.
 class UsageBook final : public CommitObserver {
  public:
-  void Put(const AccountRow& row) { usage_[row.account] = {row.used_bytes, row.used_count}; }
+  void Put(const AccountRow& row) {
+    usage_[row.account] = {{row.used_bytes, row.used_count}, base::MonotonicMicros() / 1000};
+  }
   void Forget(AccountId account) { usage_.erase(account); }
   Usage Find(AccountId account) const {
     const auto found = usage_.find(account);
-    return found == usage_.end() ? Usage() : found->second;
+    return found == usage_.end() ? Usage() : found->second.usage;
+  }
+  bool IsRecent(AccountId account) const {
+    const auto found = usage_.find(account);
+    return found != usage_.end() &&
+           base::MonotonicMicros() / 1000 - found->second.read_ms <= kRecentMs;
   }
   void OnCommitted(const Batch& batch) override {
     for (const auto& [account, row] : batch.rows.accounts()) Put(row);
@@ -27,15 +38,20 @@ class UsageBook final : public CommitObserver {
   void OnLaneLost(uint32_t) override {}
 
  private:
-  std::unordered_map<AccountId, Usage> usage_;
+  struct Entry {
+    Usage usage;
+    int64_t read_ms = 0;
+  };
+  std::unordered_map<AccountId, Entry> usage_;
 };
 
 using Rows = std::vector<AccountRow>;
 
-absl::StatusOr<Rows> ReadAccounts(Database& database, AccountId after) {
-  constexpr uint32_t kPage = 10000;
+constexpr uint32_t kPage = 10000;
+
+absl::StatusOr<Rows> ReadAccounts(Database& database, AccountId after, uint32_t limit) {
   ASSIGN_OR_RETURN(std::unique_ptr<ReadSnapshot> snapshot, database.OpenSnapshot());
-  return snapshot->Accounts(after, kPage);
+  return snapshot->Accounts(after, limit);
 }
 
 }  // namespace
@@ -45,6 +61,7 @@ struct MailStore::Impl {
       : database(&parts.database),
         readers(parts.loop, "store-reader", options.reader_threads, options.max_queued_reads),
         lanes(parts.loop, parts.database, readers, std::move(options.lane)),
+        membership(lanes, std::move(options.replica)),
         eraser(lanes),
         hub(lanes, parts.accounts, parts.tickets),
         mailboxes(lanes, parts.blobs, parts.digests, parts.accounts, parts.tickets) {
@@ -55,6 +72,7 @@ struct MailStore::Impl {
   net::BlockingPool readers;
   LaneEngine lanes;
   UsageBook usage;
+  Membership membership;
   Eraser eraser;
   SyncHub hub;
   MailboxService mailboxes;
@@ -68,31 +86,41 @@ MailStore::~MailStore() = default;
 void MailStore::Register(rpc::Server& server) {
   impl_->mailboxes.Register(server);
   RegisterSync(server, impl_->hub);
+  RegisterCluster(server, impl_->membership);
 }
 
 net::Task<absl::Status> MailStore::Start() {
   for (AccountId after = 0;;) {
     CO_ASSIGN_OR_RETURN(const Rows rows,
                         co_await impl_->readers.Run([database = impl_->database, after] {
-                          return ReadAccounts(*database, after);
+                          return ReadAccounts(*database, after, kPage);
                         }));
     if (rows.empty()) break;
     for (const AccountRow& row : rows) impl_->usage.Put(row);
     after = rows.back().account;
   }
-  std::vector<uint32_t> all;
-  for (uint32_t lane = 0; lane < base::kLanes; ++lane) all.push_back(lane);
-  CO_RETURN_IF_ERROR(co_await impl_->lanes.Acquire(std::move(all)));
+  CO_RETURN_IF_ERROR(co_await impl_->membership.Start());
   impl_->eraser.Start();
   co_return absl::OkStatus();
 }
 
 net::Task<void> MailStore::Stop() {
+  co_await impl_->membership.Drain();
   co_await impl_->eraser.Stop();
   co_await impl_->lanes.Stop();
 }
 
 Usage MailStore::UsageOf(base::AccountId account) { return impl_->usage.Find(account); }
+
+net::Task<Usage> MailStore::RecentUsageOf(base::AccountId account) {
+  if (!impl_->lanes.held(base::LaneOf(account)) && !impl_->usage.IsRecent(account)) {
+    const absl::StatusOr<Rows> rows = co_await impl_->readers.Run(
+        [database = impl_->database, account] { return ReadAccounts(*database, account - 1, 1); });
+    if (rows.ok() && !rows->empty() && rows->front().account == account)
+      impl_->usage.Put(rows->front());
+  }
+  co_return impl_->usage.Find(account);
+}
 
 net::Task<absl::Status> MailStore::EraseAccount(base::AccountId account) {
   EndSessions(account);
@@ -111,5 +139,7 @@ int64_t MailStore::OldestUnfinishedMs() const {
 }
 
 LaneEngine& MailStore::lanes() { return impl_->lanes; }
+
+const Membership& MailStore::replicas() const { return impl_->membership; }
 
 }  // namespace posthorn::store_service

@@ -11,6 +11,7 @@
 #include "lib/net/task.h"
 #include "store-service/auth/ticket.h"
 #include "store-service/blob/blob_store.h"
+#include "store-service/cluster/membership.h"
 #include "store-service/database/database.h"
 #include "store-service/directory/accounts.h"
 #include "store-service/lane/engine.h"
@@ -35,24 +36,28 @@ class MailStore final : public UsageSource, public AccountLifecycle, public Sess
   };
   struct Options {
     LaneOptions lane;
+    MembershipOptions replica;
     int reader_threads = 4;
     size_t max_queued_reads = 4096;
   };
   MailStore(Parts parts, Options options);
   ~MailStore() override;
 
-  // Before the server starts: handlers of Mailboxes and Sync.
+  // Before the server starts: handlers of Mailboxes, Sync and Cluster.
   void Register(rpc::Server& server);
-  // Reads the usage of all accounts and takes the lanes. Nothing is served before it is done.
+  // Reads the usage of all accounts and takes the lanes that are ours. Nothing is served before it
+  // is done.
   net::Task<absl::Status> Start();
-  // Finishes writes under way and releases the lanes. Required before destruction.
+  // Hands the lanes over to other replicas, finishes writes under way. Required before destruction.
   net::Task<void> Stop();
 
   Usage UsageOf(base::AccountId account) override;
+  net::Task<Usage> RecentUsageOf(base::AccountId account) override;
   net::Task<absl::Status> EraseAccount(base::AccountId account) override;
   void EndSessions(base::AccountId account) override;
 
   LaneEngine& lanes();
+  const Membership& replicas() const;
   // See Deliverer.
   int64_t OldestUnfinishedMs() const;
 

@@ -90,21 +90,24 @@ v1::ResolveReply DirectoryService::Resolve(const v1::ResolveRequest& request) co
   reply.set_revision(configuration_.head());
   for (std::string& target : found.targets) reply.add_targets(std::move(target));
   if (found.account == nullptr) return reply;
-  const Usage usage = usage_ != nullptr ? usage_->UsageOf(found.account->id) : Usage{};
   reply.set_account(found.account->id);
   reply.set_quota(found.account->quota);
-  reply.set_used(usage.bytes);
-  reply.set_over_quota(found.account->quota != 0 && usage.bytes >= found.account->quota);
   return reply;
 }
 
 net::Task<absl::StatusOr<v1::ResolveReply>> DirectoryService::AnswerResolve(
     v1::ResolveRequest request) {
   v1::ResolveReply reply = Resolve(request);
-  if (IsGoodNews(reply)) co_return reply;
-  // 550 5.1.1 only after a look-up that no cache answered.
-  CO_RETURN_IF_ERROR(co_await configuration_.CatchUp());
-  co_return Resolve(request);
+  if (!IsGoodNews(reply)) {
+    // 550 5.1.1 only after a look-up that no cache answered.
+    CO_RETURN_IF_ERROR(co_await configuration_.CatchUp());
+    reply = Resolve(request);
+  }
+  if (reply.account() == 0 || usage_ == nullptr) co_return reply;
+  const Usage usage = co_await usage_->RecentUsageOf(reply.account());
+  reply.set_used(usage.bytes);
+  reply.set_over_quota(reply.quota() != 0 && usage.bytes >= reply.quota());
+  co_return reply;
 }
 
 net::Task<absl::Status> DirectoryService::Authenticate(rpc::ServerCall& call) {

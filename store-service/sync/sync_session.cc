@@ -211,9 +211,17 @@ net::Task<void> SyncSession::Wait(std::shared_ptr<SyncSession> self, v1::Barrier
   BarrierWait wait;
   wait.id = barrier.barrier();
   const auto committed = co_await hub_->lanes().Committed(facts->account);
-  // A lane that is not ours any more: its views were closed, what they had said is all there is to
-  // wait for.
-  wait.modseq = committed.ok() ? *committed : 0;
+  if (!committed.ok()) {
+    // Not ours any more, or not for certain: only the owner knows how far the account has come.
+    v1::SyncReply reply;
+    reply.mutable_barrier()->set_barrier(barrier.barrier());
+    reply.mutable_barrier()->set_again(!absl::IsPermissionDenied(committed.status()));
+    reply.mutable_barrier()->set_denied(absl::IsPermissionDenied(committed.status()));
+    control_.push_back(std::move(reply));
+    wake_.NotifyAll();
+    co_return;
+  }
+  wait.modseq = *committed;
   for (const auto& [id, view] : views_) {
     if (view->account == facts->account) wait.views.emplace_back(view, view->pushed);
   }
