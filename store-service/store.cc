@@ -8,11 +8,12 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
-#include "lib/mail/address.h"
 #include "lib/file/file_system.h"
 #include "lib/file/sqlite_vfs.h"
+#include "lib/mail/address.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
+#include "lib/process/version.h"
 #include "posthorn/config/v1/kinds.pb.h"
 #include "store-service/auth/authenticator.h"
 #include "store-service/blob/local_blob_store.h"
@@ -39,6 +40,9 @@ constexpr size_t kMaxQueuedFiles = 4096;
 constexpr size_t kDigestBudget = size_t{32} << 20;
 constexpr int64_t kDaySeconds = 86400;
 constexpr std::chrono::milliseconds kDatabasePause{500};
+// How long a replica that was killed keeps its lanes.
+constexpr int64_t kLeaseMs = 6000;
+constexpr int64_t kReclaimMs = 5000;
 
 absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobs(net::Loop& loop, file::FileSystem& files,
                                                      const std::string& directory) {
@@ -61,6 +65,20 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
   options.directory = directory;
   options.system = &files;
   return OpenEventStore(std::move(options));
+}
+
+// A replica among others when it says where it is reached.
+MailStore::Options MailOptions(const process::Flags& flags) {
+  MailStore::Options options;
+  if (flags.advertise.empty()) return options;
+  options.lane.owner = flags.name;
+  options.lane.lease_ms = kLeaseMs;
+  options.lane.reclaim_ms = kReclaimMs;
+  options.replica.name = flags.name;
+  options.replica.address = flags.advertise;
+  options.replica.version = std::string(process::Version());
+  options.replica.size = MembershipOptions::Size::kMany;
+  return options;
 }
 
 }  // namespace
@@ -167,7 +185,7 @@ net::Task<absl::Status> Store::StartMail() {
   parts.mail = std::make_unique<MailStore>(
       MailStore::Parts{service_.loop(), *parts.database, *parts.blobs, *parts.digests,
                        parts.configuration->model(), *parts.signer},
-      MailStore::Options());
+      MailOptions(service_.flags()));
   service_.OnStop([&parts] {
     if (parts.collector) parts.collector->Stop();
     return parts.mail->Stop();
@@ -175,12 +193,7 @@ net::Task<absl::Status> Store::StartMail() {
   CO_RETURN_IF_ERROR(co_await parts.mail->Start());
   parts.configuration->SetSessionEnder(*parts.mail);
   parts.configuration->SetLifecycle(*parts.mail);
-  service_.AddReadiness([lanes = &parts.mail->lanes()]() -> std::string {
-    for (uint32_t lane = 0; lane < base::kLanes; ++lane) {
-      if (!lanes->held(lane)) return base::StrCat("lane ", lane);
-    }
-    return "";
-  });
+  service_.AddReadiness([replicas = &parts.mail->replicas()] { return replicas->Missing(); });
   co_return absl::OkStatus();
 }
 
@@ -222,8 +235,8 @@ void Store::StartCollector() {
 }
 
 void Store::FollowConfiguration() {
-  service_.OnConfig([events = parts_->events.get(), model = &parts_->configuration->model()](
-                        const config::Snapshot& snapshot) {
+  service_.OnConfig([events = parts_->events.get(),
+                     model = &parts_->configuration->model()](const config::Snapshot& snapshot) {
     const auto& settings = snapshot.Get<posthorn::config::v1::Settings>();
     model->SetPostmaster(mail::NormalAddress(settings.postmaster()).value_or(std::string()));
     if (settings.trace_days() > 0) {

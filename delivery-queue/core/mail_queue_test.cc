@@ -44,6 +44,11 @@ class FakeStore : public Deliverer {
     }
     co_return reply;
   }
+  uint32_t PlaceOf(uint64_t account) const override {
+    const auto found = places.find(account);
+    return found == places.end() ? 1 : found->second;
+  }
+  std::map<uint64_t, uint32_t> places;
   std::map<std::pair<std::string, uint64_t>, int> copies;
   std::vector<uint64_t> order;
   std::set<uint64_t> unknown;

@@ -1,6 +1,7 @@
 #include "delivery-queue/local/local_delivery.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
@@ -45,68 +46,94 @@ LocalDelivery::LocalDelivery(net::Loop& loop, Deliverer& deliverer, std::string 
       deliverer_(deliverer),
       journal_id_(std::move(journal_id)),
       oldest_unfinished_(std::move(oldest_unfinished)),
-      arrived_(loop),
-      alive_(std::make_shared<bool>(true)) {
-  loop_.Spawn("queue.local_delivery", Run(alive_));
-}
+      alive_(std::make_shared<bool>(true)) {}
 
 LocalDelivery::~LocalDelivery() { *alive_ = false; }
 
-void LocalDelivery::Submit(LocalJob job) {
-  std::deque<LocalJob>& jobs = by_sender_[job.sender];
-  if (jobs.empty()) turns_.push_back(job.sender);
-  jobs.push_back(std::move(job));
-  if (++waiting_ == 1) arrived_.NotifyAll();
+void LocalDelivery::Submit(LocalJob job) { Add(std::move(job), End::kBack); }
+
+void LocalDelivery::Add(LocalJob job, End end) {
+  const uint32_t place = deliverer_.PlaceOf(job.account);
+  Line& line = lines_[place];
+  std::deque<LocalJob>& jobs = line.by_sender[job.sender];
+  if (jobs.empty()) line.turns.push_back(job.sender);
+  if (end == End::kBack) {
+    jobs.push_back(std::move(job));
+  } else {
+    jobs.push_front(std::move(job));
+  }
+  ++line.waiting;
+  ++waiting_;
+  if (std::exchange(line.running, true)) return;
+  loop_.Spawn("queue.local_delivery", Run(place, alive_));
 }
 
-std::deque<LocalJob> LocalDelivery::TakeBatch() {
-  std::deque<LocalJob> batch;
-  while (batch.size() < kBatch && !turns_.empty()) {
-    std::string sender = std::move(turns_.front());
-    turns_.pop_front();
-    const auto found = by_sender_.find(sender);
-    std::deque<LocalJob>& jobs = found->second;
-    for (size_t n = 0; n < kTurn && !jobs.empty() && batch.size() < kBatch; ++n) {
-      batch.push_back(std::move(jobs.front()));
-      jobs.pop_front();
-      --waiting_;
-    }
-    if (jobs.empty()) {
-      by_sender_.erase(found);
-    } else {
-      turns_.push_back(std::move(sender));
+// The next jobs of the sender whose turn it is.
+std::deque<LocalJob> LocalDelivery::TakeTurn(Line& line, size_t most) {
+  std::deque<LocalJob> taken;
+  std::string sender = std::move(line.turns.front());
+  line.turns.pop_front();
+  const auto found = line.by_sender.find(sender);
+  std::deque<LocalJob>& jobs = found->second;
+  while (taken.size() < most && !jobs.empty()) {
+    taken.push_back(std::move(jobs.front()));
+    jobs.pop_front();
+    --line.waiting;
+    --waiting_;
+  }
+  if (jobs.empty()) {
+    line.by_sender.erase(found);
+  } else {
+    line.turns.push_back(std::move(sender));
+  }
+  return taken;
+}
+
+std::deque<LocalJob> LocalDelivery::TakeBatch(uint32_t place) {
+  Line& line = lines_[place];
+  std::deque<LocalJob> batch, moved;
+  while (batch.size() < kBatch && line.waiting > 0) {
+    for (LocalJob& job : TakeTurn(line, std::min(kTurn, kBatch - batch.size()))) {
+      // Accounts move from one replica to another.
+      (deliverer_.PlaceOf(job.account) == place ? batch : moved).push_back(std::move(job));
     }
   }
+  for (LocalJob& job : moved) Add(std::move(job), End::kBack);
   return batch;
 }
 
-net::Task<void> LocalDelivery::Run(std::shared_ptr<bool> alive) {
-  while (*alive) {
-    if (waiting_ == 0) {
-      co_await arrived_.Wait();
+net::Task<void> LocalDelivery::Run(uint32_t place, std::shared_ptr<bool> alive) {
+  while (*alive && lines_[place].waiting > 0) {
+    std::deque<LocalJob> batch = TakeBatch(place);
+    if (batch.empty()) continue;
+    if (place == 0) {
+      PutBack(std::move(batch));
+      co_await net::Sleep(loop_, kFirstPause);
       continue;
     }
-    std::deque<LocalJob> batch = TakeBatch();
     store::v1::DeliverRequest request = ToRequest(batch);
     request.set_journal_id(journal_id_);
     request.set_oldest_unfinished(oldest_unfinished_());
     const absl::StatusOr<store::v1::DeliverReply> reply = co_await deliverer_.Deliver(std::move(request));
     if (!*alive) co_return;
-    Finish(std::move(batch), reply);
-    if (failures_ == 0) continue;
+    Finish(lines_[place], std::move(batch), reply);
+    const uint32_t failures = lines_[place].failures;
+    if (failures == 0) continue;
     // Only a batch that brought nothing forward pauses the rest.
-    co_await net::Sleep(loop_, std::min(kLongestPause, kFirstPause * (1U << std::min(failures_ - 1, 7U))));
+    co_await net::Sleep(loop_, std::min(kLongestPause, kFirstPause * (1U << std::min(failures - 1, 7U))));
   }
+  if (*alive) lines_[place].running = false;
 }
 
-void LocalDelivery::Finish(std::deque<LocalJob> batch, const absl::StatusOr<store::v1::DeliverReply>& reply) {
+void LocalDelivery::Finish(Line& line, std::deque<LocalJob> batch,
+                           const absl::StatusOr<store::v1::DeliverReply>& reply) {
   static observe::Counter* const kDelivered = OutcomeCounter("delivered");
   static observe::Counter* const kFailed = OutcomeCounter("failed");
   static observe::Counter* const kAgain = OutcomeCounter("again");
   if (!reply.ok() || static_cast<size_t>(reply->results_size()) != batch.size()) {
     observe::Warning("queue.deliver.away", {{"status", reply.status().ToString()}, {"waiting", waiting_}});
     kAgain->Add(static_cast<double>(batch.size()));
-    ++failures_;
+    ++line.failures;
     PutBack(std::move(batch));
     return;
   }
@@ -125,7 +152,7 @@ void LocalDelivery::Finish(std::deque<LocalJob> batch, const absl::StatusOr<stor
                   : outcome == DeliveryResult::UNKNOWN_ACCOUNT ? LocalOutcome::kUnknownAccount
                                                                : LocalOutcome::kNoBlob);
   }
-  failures_ = progress ? 0 : failures_ + 1;
+  line.failures = progress ? 0 : line.failures + 1;
   PutBack(std::move(again));
 }
 
@@ -134,10 +161,7 @@ void LocalDelivery::PutBack(std::deque<LocalJob> jobs) {
     LocalJob job = std::move(jobs.back());
     jobs.pop_back();
     ++job.tries;
-    std::deque<LocalJob>& waiting = by_sender_[job.sender];
-    if (waiting.empty()) turns_.push_back(job.sender);
-    waiting.push_front(std::move(job));
-    ++waiting_;
+    Add(std::move(job), End::kFront);
   }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Hands copies for our own accounts to the store, in batches: one Deliver call is outstanding, the next batch
-// collects meanwhile. Senders take turns, so one large list never delays the others.
+// Hands copies for our own accounts to the store, in batches: one Deliver call is outstanding for each replica of the
+// store, the next batch collects meanwhile. Senders take turns, so one large list never delays the others.
 // Everything here runs on the loop.
 
 #include <cstdint>
@@ -26,7 +26,10 @@ namespace posthorn::delivery_queue {
 class Deliverer {
  public:
   virtual ~Deliverer() = default;
+  // All deliveries of a request belong to one place.
   virtual net::Task<absl::StatusOr<store::v1::DeliverReply>> Deliver(store::v1::DeliverRequest request) = 0;
+  // Which replica takes the account's mail now; 0: none is known.
+  virtual uint32_t PlaceOf(uint64_t account) const = 0;
 };
 
 enum class LocalOutcome { kDelivered, kUnknownAccount, kNoBlob };
@@ -56,20 +59,29 @@ class LocalDelivery {
   size_t waiting() const { return waiting_; }
 
  private:
-  net::Task<void> Run(std::shared_ptr<bool> alive);
-  std::deque<LocalJob> TakeBatch();
-  void Finish(std::deque<LocalJob> batch, const absl::StatusOr<store::v1::DeliverReply>& reply);
+  // What waits for one replica.
+  struct Line {
+    std::unordered_map<std::string, std::deque<LocalJob>> by_sender;
+    std::deque<std::string> turns;  // senders with waiting jobs
+    size_t waiting = 0;
+    uint32_t failures = 0;  // batches in a row that brought nothing forward
+    bool running = false;
+  };
+  enum class End { kFront, kBack };
+  void Add(LocalJob job, End end);
+  net::Task<void> Run(uint32_t place, std::shared_ptr<bool> alive);
+  std::deque<LocalJob> TakeBatch(uint32_t place);
+  std::deque<LocalJob> TakeTurn(Line& line, size_t most);
+  void Finish(Line& line, std::deque<LocalJob> batch,
+              const absl::StatusOr<store::v1::DeliverReply>& reply);
   void PutBack(std::deque<LocalJob> jobs);
 
   net::Loop& loop_;
   Deliverer& deliverer_;
   const std::string journal_id_;
   const std::function<std::string()> oldest_unfinished_;
-  net::Signal arrived_;
-  std::unordered_map<std::string, std::deque<LocalJob>> by_sender_;
-  std::deque<std::string> turns_;  // senders with waiting jobs
+  std::unordered_map<uint32_t, Line> lines_;  // by place
   size_t waiting_ = 0;
-  uint32_t failures_ = 0;  // batches in a row that brought nothing forward
   std::shared_ptr<bool> alive_;
 };
 

@@ -3,7 +3,7 @@
 #include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
-#include "lib/rpc/client.h"
+#include "lib/cluster/stores.h"
 #include "lib/rpc/methods/store.h"
 
 namespace posthorn::delivery_queue {
@@ -12,9 +12,12 @@ net::Task<absl::StatusOr<store::v1::DeliverReply>> StoreDeliverer::Deliver(
     store::v1::DeliverRequest request) {
   rpc::CallOptions options;
   options.timeout = std::chrono::seconds(60);
+  if (request.deliveries_size() > 0) options.account = request.deliveries(0).account();
   return store_.Call(rpc::store::kMailboxesDeliver, "deliver", rpc::Flow::kHoldBack,
                      std::move(options), std::move(request));
 }
+
+uint32_t StoreDeliverer::PlaceOf(uint64_t account) const { return store_.PlaceOf(account); }
 
 net::Task<absl::StatusOr<store::v1::ResolveReply>> StoreDirectory::Resolve(std::string address) {
   store::v1::ResolveRequest request;

@@ -10,6 +10,9 @@
 #include "delivery-queue/local/local_delivery.h"
 #include "delivery-queue/remote/body.h"
 
+namespace posthorn::cluster {
+class Stores;
+}
 namespace posthorn::rpc {
 class Client;
 }
@@ -19,12 +22,13 @@ namespace posthorn::delivery_queue {
 // Deliver over the request stream "deliver", held back so that batches form.
 class StoreDeliverer : public Deliverer {
  public:
-  explicit StoreDeliverer(rpc::Client& store) : store_(store) {}
+  explicit StoreDeliverer(cluster::Stores& store) : store_(store) {}
   net::Task<absl::StatusOr<store::v1::DeliverReply>> Deliver(
       store::v1::DeliverRequest request) override;
+  uint32_t PlaceOf(uint64_t account) const override;
 
  private:
-  rpc::Client& store_;
+  cluster::Stores& store_;
 };
 
 class StoreDirectory : public Directory {

@@ -22,12 +22,6 @@ constexpr int64_t kDeadLoopMillis = 30000;
 constexpr std::chrono::milliseconds kAdminGrace{1500};
 constexpr std::chrono::milliseconds kLastEvents{1000};
 
-std::string HostName() {
-  char name[256] = "localhost";
-  gethostname(name, sizeof(name) - 1);
-  return name;
-}
-
 }  // namespace
 
 std::string_view Version() { return POSTHORN_VERSION; }
@@ -40,7 +34,7 @@ Life::~Life() { health_.reset(); }
 net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
   Tick();
   events_.emplace(
-      loop_, base::StrCat(options_.process, "@", HostName()),
+      loop_, base::StrCat(options_.process, "@", flags_.name),
       [this](store::v1::RecordEventsRequest request) { return SendEvents(std::move(request)); });
   if (absl::Status status = StartHealth(); !status.ok()) {
     Fail("health", status);
@@ -94,7 +88,7 @@ void Life::StartWatch() {
     health = base::StrCat(health.substr(0, health.size() - 1), health_->port());
   ConfigWatch::Options options;
   options.process = options_.process;
-  options.instance = base::StrCat(HostName(), "/", getpid());
+  options.instance = base::StrCat(flags_.name, "/", getpid());
   options.health = std::move(health);
   options.version = std::string(Version());
   if (!flags_.data.empty()) options.file = flags_.data + "/config.snapshot";

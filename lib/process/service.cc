@@ -75,6 +75,12 @@ void SetUpScheduling() {
     observe::Warning("process.scheduling", {{"error", std::strerror(errno)}});
 }
 
+std::string HostName() {
+  char name[256] = "localhost";
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
 // Makes our folders and becomes the user of --user.
 absl::Status PrepareFiles(const Flags& flags, const Service::Options& options) {
   if (!flags.run.empty()) {
@@ -121,10 +127,11 @@ class ServiceImpl : public Service {
   net::Drain& drain() override { return life_.drain(); }
   cluster::Stores& store() override {
     if (!store_) {
-      store_ = cluster::Stores::Create(
-          loop_, {.targets = Targets(flags_.store, "store"),
-                  .caller = options_.process,
-                  .connect = [this](const std::string& target) { return Connect(target, "store"); }});
+      store_ = cluster::Stores::Create(loop_, {.targets = Targets(flags_.store, "store"),
+                                               .caller = options_.process,
+                                               .connect = [this](const std::string& target) {
+                                                 return Connect(target, "store");
+                                               }});
     }
     return *store_;
   }
@@ -200,6 +207,7 @@ std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options)
                                : base::StrCat("posthorn ", Version(), "\n"));
     std::exit(0);
   }
+  if (parsed->flags.name.empty()) parsed->flags.name = HostName();
   SetUpHeap();
   SetUpMutexes();
   observe::SetUpLog(options.process, ParseLevel(parsed->log_level));

@@ -27,7 +27,8 @@ class MaildropLock {
   MaildropLock(const MaildropLock&) = delete;
   MaildropLock& operator=(const MaildropLock&) = delete;
 
-  // The inbox's id. kAlreadyExists: another session holds it; kUnavailable: no owner could be asked.
+  // The inbox's id. kAlreadyExists: another session holds it; kUnavailable: no owner could be
+  // asked.
   net::Task<absl::StatusOr<uint64_t>> Take();
   // True when another session got it, or nobody could be asked for too long.
   bool lost() const;

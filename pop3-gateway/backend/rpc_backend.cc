@@ -3,18 +3,17 @@
 #include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/cluster/stores.h"
 #include "lib/config/snapshot.h"
 #include "lib/process/service.h"
-#include "lib/rpc/client.h"
 #include "lib/rpc/methods/store.h"
+#include "pop3-gateway/backend/maildrop_lock.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
 namespace posthorn::pop3_gateway {
 namespace {
 
 using store::v1::ExpungeRequest;
-using store::v1::LockMaildropReply;
-using store::v1::LockMaildropRequest;
 using store::v1::ReadMessagesReply;
 using store::v1::ReadMessagesRequest;
 using store::v1::SyncReply;
@@ -22,7 +21,6 @@ using store::v1::SyncRequest;
 using store::v1::ViewChunk;
 using store::v1::ViewClosed;
 
-constexpr std::chrono::milliseconds kSession{24 * 3600 * 1000};  // the lock lives as long as the session
 constexpr std::chrono::milliseconds kShort{30000};
 constexpr std::chrono::milliseconds kRead{600000};
 constexpr uint32_t kCredit = 1000000;
@@ -36,15 +34,11 @@ rpc::CallOptions For(const std::string& ticket, std::chrono::milliseconds timeou
 
 class RpcMaildrop : public Maildrop {
  public:
-  RpcMaildrop(rpc::Client& store, std::string ticket) : store_(store), ticket_(std::move(ticket)) {}
+  RpcMaildrop(net::Loop& loop, cluster::Stores& store, std::string ticket)
+      : store_(store), ticket_(std::move(ticket)), lock_(loop, store, ticket_) {}
 
   net::Task<absl::Status> Open() {
-    lock_ = store_.Start(rpc::store::kMailboxesLockMaildrop.path, "mail", rpc::Flow::kFree, For(ticket_, kSession));
-    CO_RETURN_IF_ERROR(co_await lock_->Write(LockMaildropRequest()));
-    LockMaildropReply locked;
-    CO_ASSIGN_OR_RETURN(const bool granted, co_await lock_->Read(locked));
-    if (!granted) co_return base::Unavailable("the lock was not granted");
-    inbox_ = locked.inbox();
+    CO_ASSIGN_OR_RETURN(inbox_, co_await lock_.Take());
     co_return co_await Snapshot();
   }
 
@@ -67,6 +61,7 @@ class RpcMaildrop : public Maildrop {
   }
 
   net::Task<absl::Status> Remove(std::vector<uint32_t> uids) override {
+    if (lock_.lost()) co_return base::Unavailable("the lock was lost");
     ExpungeRequest request;
     request.set_operation(std::string(base::MessageId::New().bytes()));
     request.set_mailbox(inbox_);
@@ -119,10 +114,10 @@ class RpcMaildrop : public Maildrop {
     for (int i = 0; i < chunk.rows().uid_size(); ++i) messages_.push_back({chunk.rows().uid(i), chunk.rows().size(i)});
   }
 
-  rpc::Client& store_;
+  cluster::Stores& store_;
   const std::string ticket_;
   uint64_t inbox_ = 0;
-  std::unique_ptr<rpc::RawCall> lock_;
+  MaildropLock lock_;
 };
 
 class RpcBackend : public Backend {
@@ -139,7 +134,7 @@ class RpcBackend : public Backend {
     return gate_->OnEnd(account, std::move(end));
   }
   net::Task<absl::StatusOr<std::unique_ptr<Maildrop>>> Open(std::string ticket) override {
-    auto maildrop = std::make_unique<RpcMaildrop>(service_.store(), std::move(ticket));
+    auto maildrop = std::make_unique<RpcMaildrop>(service_.loop(), service_.store(), std::move(ticket));
     CO_RETURN_IF_ERROR(co_await maildrop->Open());
     co_return std::unique_ptr<Maildrop>(std::move(maildrop));
   }

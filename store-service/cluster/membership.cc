@@ -179,6 +179,15 @@ void Membership::MakeMap() {
   changed_.NotifyAll();
 }
 
+std::string Membership::Missing() const {
+  if (options_.size == MembershipOptions::Size::kMany)
+    return NowMs() - heard_ms_ > options_.dead_ms ? "the database" : "";
+  for (uint32_t lane = 0; lane < base::kLanes; ++lane) {
+    if (!lanes_->owned(lane)) return base::StrCat("lane ", lane);
+  }
+  return "";
+}
+
 bool Membership::OthersOwnOurs() const {
   for (const LaneRow& lane : rows_.lanes) {
     if (lane.owner.empty() || lane.owner == options_.name || lanes_->owned(lane.lane)) return false;
@@ -199,6 +208,9 @@ net::Task<void> Membership::Drain() {
     co_await net::Sleep(lanes_->loop(), milliseconds(options_.look_ms / 2));
     if (!*alive) co_return;
   }
+  // Callers hear of it a moment later.
+  co_await net::Sleep(lanes_->loop(), milliseconds(options_.look_ms * 3));
+  if (!*alive) co_return;
   (void)co_await lanes_->Ask(
       [name = options_.name](Database& database) { return database.Leave(name); });
 }

@@ -50,6 +50,8 @@ class Membership {
   // Replicas as last seen, also silent ones, for `status`.
   const ClusterRows& rows() const { return rows_; }
   bool IsAlive(const std::string& name) const;
+  // What keeps this replica from doing its part, for /readyz; empty: nothing.
+  std::string Missing() const;
 
  private:
   struct Seen {

@@ -35,6 +35,9 @@ struct LaneOptions {
   // Names the owner in the database; the same name takes its lanes back at once after a restart.
   std::string owner = "local";
   int64_t lease_ms = 15000;
+  // After a lane was taken, what its last owner had promised to sessions is renewed before new
+  // promises are made (POP3 locks).
+  int64_t reclaim_ms = 0;
   size_t max_batch_changes = 512;
   size_t max_accounts = 50000;             // in memory
   size_t max_column_bytes = 256ULL << 20;  // in memory
@@ -84,6 +87,7 @@ class LaneEngine {
   net::Task<absl::Status> Between(std::function<absl::Status(Database&, const Fence&)> work);
   net::BlockingPool& readers() { return *readers_; }
   Database& database() { return *database_; }
+  const LaneOptions& options() const { return options_; }
   net::Loop& loop() { return *loop_; }
   // Accounts in memory, and bytes of their columns (metrics, tests).
   size_t accounts() const { return slots_.size(); }

@@ -36,7 +36,9 @@ MailboxService::MailboxService(LaneEngine& lanes, BlobStore& blobs, DigestSource
       accounts_(&accounts),
       tickets_(&tickets),
       deliverer_(lanes, accounts, digests),
-      search_pool_(lanes.loop(), "store-search", kSearchThreads, kMaxQueuedSearches) {}
+      search_pool_(lanes.loop(), "store-search", kSearchThreads, kMaxQueuedSearches) {
+  lanes.AddObserver(this);
+}
 
 void MailboxService::Register(rpc::Server& server) {
   server.Handle<v1::DeliverRequest, v1::DeliverReply>(

@@ -3,6 +3,7 @@
 // The gRPC face of service Mailboxes: tickets, translation, streaming. The work is done in mailbox/
 // on the lanes.
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,7 +25,7 @@ namespace posthorn::store_service {
 
 namespace v1 = ::posthorn::store::v1;
 
-class MailboxService {
+class MailboxService final : public CommitObserver {
  public:
   MailboxService(LaneEngine& lanes, BlobStore& blobs, DigestSource& digests,
                  const Accounts& accounts, const TicketVerifier& tickets);
@@ -32,6 +33,11 @@ class MailboxService {
   // Ends the POP3 locks of the account.
   void EndSessions(AccountId account);
   const Deliverer& deliverer() const { return deliverer_; }
+
+  // POP3 locks go with their lane: sessions claim them again at its new owner.
+  void OnCommitted(const Batch&) override {}
+  void OnLaneTaken(uint32_t lane) override;
+  void OnLaneLost(uint32_t lane) override;
 
  private:
   template <class T>
@@ -67,6 +73,7 @@ class MailboxService {
   Deliverer deliverer_;
   struct Maildrop;
   std::map<AccountId, std::shared_ptr<Maildrop>> maildrops_;
+  std::array<int64_t, base::kLanes> reclaims_until_ms_{};  // new claims wait so long
   net::BlockingPool search_pool_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/mailbox/message_reader.h"
@@ -15,6 +16,8 @@ namespace {
 
 constexpr int kDigestsInReply = 2000;
 constexpr size_t kDigestBytesInReply = 1 << 20;
+
+int64_t NowMs() { return base::MonotonicMicros() / 1000; }
 
 struct DigestPage {
   v1::ReadDigestsReply reply;
@@ -130,6 +133,7 @@ net::Task<absl::Status> MailboxService::SearchText(rpc::ServerCall& call) {
 struct MailboxService::Maildrop {
   explicit Maildrop(net::Loop& loop) : ended(loop) {}
   net::Promise<bool> ended;
+  bool moved = false;  // with its lane
 };
 
 // [RFC1939 8] held while the call is open.
@@ -138,6 +142,11 @@ net::Task<absl::Status> MailboxService::LockMaildrop(rpc::ServerCall& call) {
   CO_ASSIGN_OR_RETURN(const bool asked, co_await call.Read(request));
   if (!asked) co_return base::Invalid("no request");
   CO_ASSIGN_OR_RETURN(const AccountId account, AccountOf(call.context()));
+  // Sessions that held the lock at the lane's last owner come first.
+  const int64_t wait = request.reclaim() ? 0 : reclaims_until_ms_[base::LaneOf(account)] - NowMs();
+  if (wait > 0) co_await net::Sleep(lanes_->loop(), std::chrono::milliseconds(wait));
+  if (call.cancelled()) co_return base::Unavailable("the session is gone");
+  if (!lanes_->held(base::LaneOf(account))) co_return base::Unavailable(base::kNotOwner);
   if (maildrops_.contains(account)) co_return base::Exists("the maildrop is locked");
   const auto lock = std::make_shared<Maildrop>(lanes_->loop());
   maildrops_[account] = lock;
@@ -153,8 +162,22 @@ net::Task<absl::Status> MailboxService::LockMaildrop(rpc::ServerCall& call) {
     status = co_await call.Write(reply);
   }
   if (status.ok() && !call.cancelled()) co_await lock->ended.Get();
-  maildrops_.erase(account);
+  const auto mine = maildrops_.find(account);
+  if (mine != maildrops_.end() && mine->second == lock) maildrops_.erase(mine);
+  if (status.ok() && lock->moved) status = base::Unavailable(base::kNotOwner);
   co_return status;
+}
+
+void MailboxService::OnLaneTaken(uint32_t lane) {
+  reclaims_until_ms_[lane] = NowMs() + lanes_->options().reclaim_ms;
+}
+
+void MailboxService::OnLaneLost(uint32_t lane) {
+  for (const auto& [account, lock] : maildrops_) {
+    if (base::LaneOf(account) != lane) continue;
+    lock->moved = true;
+    lock->ended.Set(true);
+  }
 }
 
 void MailboxService::EndSessions(AccountId account) {

@@ -109,10 +109,10 @@ int Main(int argc, char** argv) {
   LaneEngine lanes(loop, **database, readers, {});
   std::vector<uint32_t> all;
   for (uint32_t i = 0; i < base::kLanes; ++i) all.push_back(i);
-  if (!testing::RunTask(loop, lanes.Acquire(all)).ok()) return 1;
   AllAccounts accounts;
   OneDigest digests;
   Deliverer deliverer(lanes, accounts, digests);
+  if (!testing::RunTask(loop, lanes.Acquire(all)).ok()) return 1;
   uint64_t blob = 0;
   testing::RunTask(loop, DeliverMany(deliverer, 200, 8, blob));
   for (const int batch : {1, 5, 8, 16, 64}) {

@@ -10,6 +10,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/cluster/stores.h"
 #include "lib/file/sqlite_vfs.h"
 #include "lib/rpc/server.h"
 #include "lib/testing/run_task.h"
@@ -88,7 +89,7 @@ struct Machine::Parts {
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<rpc::Client> gateway;
   // The queue, as in delivery-queue/main.cc.
-  std::unique_ptr<rpc::Client> queue_client;
+  std::unique_ptr<cluster::Stores> queue_client;
   std::unique_ptr<delivery_queue::StoreDeliverer> deliverer;
   std::unique_ptr<delivery_queue::StoreDirectory> directory;
   AwayRemote remote;
@@ -174,7 +175,11 @@ absl::Status Machine::Parts::Serve() {
   mail->Register(*server);
   RETURN_IF_ERROR(server->Start());
   gateway = rpc::Client::Create(loop, {listen.addresses[0].listen, ""});
-  queue_client = rpc::Client::Create(loop, {listen.addresses[1].listen, ""});
+  queue_client = cluster::Stores::Create(loop, {.targets = {listen.addresses[1].listen},
+                                                .caller = "delivery-queue",
+                                                .connect = [this](const std::string& target) {
+                                                  return rpc::Client::Create(loop, {target, ""});
+                                                }});
   return absl::OkStatus();
 }
 
