@@ -32,6 +32,7 @@ class MysqlSnapshot final : public ReadSnapshot {
                           const std::function<bool(MessagePlace)>& place) override;
   absl::Status ReadDigests(AccountId account, MailboxId mailbox, UidSpan uids,
                            const std::function<bool(const DigestEntry&)>& entry) override;
+  absl::StatusOr<ClusterRows> ReadCluster() override;
   absl::StatusOr<std::vector<AccountRow>> Accounts(AccountId after, uint32_t limit) override;
   absl::StatusOr<MailboxTotals> Totals(AccountId account, MailboxId mailbox) override;
   absl::Status ReadReferences(const std::function<void(uint64_t blob_key)>& blob) override;

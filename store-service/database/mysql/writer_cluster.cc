@@ -2,6 +2,7 @@
 
 #include "lib/base/status_macros.h"
 #include "store-service/database/mysql/fenced_lanes.h"
+#include "store-service/database/mysql/mysql_snapshot.h"
 #include "store-service/database/mysql/mysql_writer.h"
 
 namespace posthorn::store_service {
@@ -62,6 +63,14 @@ absl::StatusOr<ClusterRows> MysqlWriter::Beat(const ReplicaRow& me) {
     RETURN_IF_ERROR(ForgetSilent(*connection_, rows));
     return ReadLanes(*connection_, rows);
   }));
+  return rows;
+}
+
+absl::StatusOr<ClusterRows> MysqlSnapshot::ReadCluster() {
+  ClusterRows rows;
+  ASSIGN_OR_RETURN(rows.now_ms, connection_->Integer("SELECT " POSTHORN_MYSQL_NOW));
+  RETURN_IF_ERROR(ReadReplicas(*connection_, rows));
+  RETURN_IF_ERROR(ReadLanes(*connection_, rows));
   return rows;
 }
 
