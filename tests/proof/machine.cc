@@ -65,6 +65,7 @@ struct Machine::Parts {
   explicit Parts(Options options_in) : options(std::move(options_in)) {}
   ~Parts();
   absl::Status OpenStore();
+  std::unique_ptr<rpc::Client> Connect(const std::string& target);
   absl::Status Serve();
   absl::Status OpenQueue();
 
@@ -157,6 +158,10 @@ absl::Status Machine::Parts::OpenStore() {
   return RunTask(loop, mail->Start());
 }
 
+std::unique_ptr<rpc::Client> Machine::Parts::Connect(const std::string& target) {
+  return rpc::Client::Create(loop, {target, ""});
+}
+
 absl::Status Machine::Parts::Serve() {
   rpc::Server::Options listen;
   for (const char* role : {"imap-gateway", "delivery-queue"}) {
@@ -174,12 +179,12 @@ absl::Status Machine::Parts::Serve() {
   blobs_service->Register(*server);
   mail->Register(*server);
   RETURN_IF_ERROR(server->Start());
-  gateway = rpc::Client::Create(loop, {listen.addresses[0].listen, ""});
-  queue_client = cluster::Stores::Create(loop, {.targets = {listen.addresses[1].listen},
-                                                .caller = "delivery-queue",
-                                                .connect = [this](const std::string& target) {
-                                                  return rpc::Client::Create(loop, {target, ""});
-                                                }});
+  gateway = Connect(listen.addresses[0].listen);
+  cluster::Stores::Options store;
+  store.targets = {listen.addresses[1].listen};
+  store.caller = "delivery-queue";
+  store.connect = [this](const std::string& target) { return Connect(target); };
+  queue_client = cluster::Stores::Create(loop, std::move(store));
   return absl::OkStatus();
 }
 
