@@ -67,10 +67,10 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
   return OpenEventStore(std::move(options));
 }
 
-// A replica among others when it says where it is reached.
+// A replica among others when the database is one that several can use.
 MailStore::Options MailOptions(const process::Flags& flags) {
   MailStore::Options options;
-  if (flags.advertise.empty()) return options;
+  if (flags.advertise.empty() && OwnFlag(flags, "database").empty()) return options;
   options.lane.owner = flags.name;
   options.lane.lease_ms = kLeaseMs;
   options.lane.reclaim_ms = kReclaimMs;
