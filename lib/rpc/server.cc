@@ -4,6 +4,7 @@
 #include <grpcpp/server_posix.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 
@@ -25,6 +26,11 @@ constexpr std::string_view kUnix = "unix:";
 // role, or have it from their certificates.
 bool GrpcBinds(const Server::Options& options, const Server::Options::Address& address) {
   return (address.role.empty() || options.credentials) && !address.listen.starts_with(kUnix);
+}
+
+bool IsLoopback(std::string_view address) {
+  return address.starts_with("127.") || address.starts_with("[::1]:") ||
+         address.starts_with("localhost:");
 }
 
 void Configure(grpc::ServerBuilder& builder) {
@@ -86,6 +92,7 @@ class ServerImpl : public Server {
     if (!status.ok() && registration_.ok()) registration_ = status;
   }
   void AddPorts(grpc::ServerBuilder& builder);
+  void TellPlaintext() const;
   absl::Status BindRoles();
   // Runs `work` on the loop and waits for it; here when the loop does not run.
   void OnLoop(const std::function<void()>& work);
@@ -109,18 +116,30 @@ void ServerImpl::AddPorts(grpc::ServerBuilder& builder) {
   grpc_credentials_ = options_.credentials ? ServerCredentialsOf(options_.credentials->source())
                                            : grpc::InsecureServerCredentials();
   if (options_.credentials) incoming_->DemandCertificates();
-  bool plaintext = false;
   for (size_t i = 0; i < options_.addresses.size(); ++i) {
     const Options::Address& address = options_.addresses[i];
-    plaintext |= !options_.credentials && !address.listen.starts_with(kUnix);
     if (!GrpcBinds(options_, address)) continue;
     builder.AddListeningPort(address.listen, grpc_credentials_, &ports_[i]);
   }
-  if (plaintext) {
-    observe::Warning("rpc.plaintext", {{"process", options_.process},
-                                       {"reason",
-                                        "TCP without certificates: whoever reaches the "
-                                        "port reads along and is believed"}});
+}
+
+// Once, of the address that says most about it.
+void ServerImpl::TellPlaintext() const {
+  const auto plaintext = [this](const Options::Address& address) {
+    return !options_.credentials && !address.listen.starts_with(kUnix);
+  };
+  const auto far = std::ranges::find_if(options_.addresses, [&](const Options::Address& address) {
+    return plaintext(address) && !IsLoopback(address.listen);
+  });
+  const auto any = std::ranges::find_if(options_.addresses, plaintext);
+  if (far != options_.addresses.end()) {
+    observe::Warning("rpc.plaintext",
+                     {{"address", far->listen},
+                      {"reason",
+                       "no certificates: whoever is on the way reads along, and callers "
+                       "are believed"}});
+  } else if (any != options_.addresses.end()) {
+    observe::Info("rpc.plaintext", {{"address", any->listen}});
   }
 }
 
@@ -152,6 +171,7 @@ absl::Status ServerImpl::Start() {
   Configure(*builder);
   builder->RegisterAsyncGenericService(&incoming_->service());
   AddPorts(*builder);
+  TellPlaintext();
   if (absl::Status status = BindRoles(); !status.ok()) {
     listeners_.clear();
     return status;
