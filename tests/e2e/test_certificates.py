@@ -102,6 +102,28 @@ class Certificates(unittest.TestCase):
         self.assert_all_arrived()
         self.assertIn("nothing is due", self.certs("renew"))
 
+    def test_who_comes_back_with_another_certificate_is_found_again(self):
+        """The store is away while everybody's certificates change."""
+        store = self.alone.processes["store-service"]
+        store.process.kill()
+        store.process.wait(TIMEOUT)
+        self.certs("renew", "--force")
+        with smtplib.SMTP("127.0.0.1", self.port("smtp"), timeout=TIMEOUT) as smtp:
+            smtp.ehlo()
+            smtp.mail("c@far.test")
+            self.assertEqual(smtp.rcpt("alice@here.test")[0], 451)
+        store.__enter__()
+        store.wait_ready()
+
+        def accepted():
+            try:
+                self.send()
+                return True
+            except smtplib.SMTPException:
+                return False
+        wait_for(accepted, "mail is accepted again")
+        self.assert_all_arrived()
+
     def test_a_gateways_certificate_changes_no_configuration(self):
         (self.suite.dir / "evil.yaml").write_text("kind: domain\nname: evil.test\n")
         for command in (("add", "domain", "evil.test"), ("apply", "-f", self.suite.dir / "evil.yaml"),
