@@ -9,6 +9,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "lib/process/grpc_log.h"
 #include "lib/process/version.h"
 #include "lib/rpc/methods/admin.h"
 
@@ -158,6 +159,7 @@ absl::Status RunCommand(const Command& command, const Arguments& arguments) {
 int Main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   observe::SetUpLog("posthorn", observe::Level::kError);
+  process::SetUpGrpcLog();  // what matters comes back as a call's status
   if (!words.empty() && words[0] == "__complete")
     return RunCompletion({words.begin() + 1, words.end()});
   const absl::StatusOr<Arguments> arguments = ParseArguments(words);

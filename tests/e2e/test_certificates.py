@@ -141,6 +141,7 @@ class Certificates(unittest.TestCase):
         run(self.suite.bin / "posthorn", "certs", "init", "--dir", other)
         stranger = run(*posthorn[:3], "--tls-cert", other, "list", "domain", check=False)
         self.assertEqual(stranger.returncode, 3, stranger.stderr)
+        self.assertRegex(stranger.stderr.decode(), r"\Aposthorn: admin-service does not answer.*certificate verify failed\n\Z")
         # The folder alone says as much as three files.
         self.assertEqual(run(*posthorn[:3], "--tls-cert", self.folder, "list", "domain").returncode, 0)
 
