@@ -1,10 +1,7 @@
 // Batches on their way into the database, and out to observers and callers.
 
-#include <chrono>
-#include <thread>
 #include <utility>
 
-#include "lib/base/kill_point.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "lib/observe/metrics.h"
@@ -12,35 +9,6 @@
 
 namespace posthorn::store_service {
 namespace {
-
-// The link to the database broke during COMMIT: its own word decides. The fence's number is in the
-// lane's row exactly when the whole batch is.
-absl::Status AskDatabase(Database& database, const Fence& fence, const absl::Status& said) {
-  constexpr int kTries = 100;
-  for (int i = 0; i < kTries; ++i) {
-    const absl::StatusOr<LaneRow> row = database.ReadLane(fence.front().lane);
-    if (row.ok()) {
-      if (row->batch == fence.front().batch) return absl::OkStatus();
-      return row->epoch == fence.front().epoch ? said : base::Aborted("lane was taken over");
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  return base::Error(absl::StatusCode::kUnknown, base::Message(said));
-}
-
-// On the committer's thread.
-absl::Status CommitBatch(Database& database, const Batch& batch,
-                         const std::function<void()>& before) {
-  if (before) before();
-  KILL_POINT("lane.before_commit");
-  absl::Status status = database.Commit(batch.fence, batch.rows);
-  const absl::StatusCode code = status.code();
-  if (code == absl::StatusCode::kUnknown || code == absl::StatusCode::kUnavailable) {
-    status = AskDatabase(database, batch.fence, status);
-  }
-  KILL_POINT("lane.after_commit");
-  return status;
-}
 
 observe::Counter* Commits() {
   static observe::Counter* const kCounter =
@@ -97,9 +65,8 @@ net::Task<absl::Status> LaneEngine::Execute(std::shared_ptr<Batch> batch) {
     if (fenced[i]) batch->fence.push_back({i, lanes_[i].epoch, ++lanes_[i].batch});
   }
   if (batch->fence.empty()) co_return absl::OkStatus();
-  co_return co_await committer_.Run([batch, database = database_, before = options_.before_commit] {
-    return CommitBatch(*database, *batch, before);
-  });
+  co_return co_await committer_.Run(
+      [batch, committing = commits_] { return committing->Commit(*batch); });
 }
 
 void LaneEngine::Publish(Batch& batch) {

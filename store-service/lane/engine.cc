@@ -28,6 +28,7 @@ LaneEngine::LaneEngine(net::Loop& loop, Database& database, net::BlockingPool& r
       readers_(&readers),
       options_(std::move(options)),
       committer_(loop, "store-committer", 1, 1024),
+      commits_(std::make_shared<Committer>(database, options_.patience, options_.before_commit)),
       lanes_(base::kLanes),
       current_(std::make_shared<Batch>()),
       renew_now_(loop),

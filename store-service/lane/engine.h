@@ -11,6 +11,7 @@
 //     fails alone.
 //  4. Operations of one account are applied in the order they were submitted.
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -27,6 +28,7 @@
 #include "store-service/lane/account_memory.h"
 #include "store-service/lane/batch.h"
 #include "store-service/lane/change.h"
+#include "store-service/lane/committer.h"
 #include "store-service/lane/operation.h"
 
 namespace posthorn::store_service {
@@ -38,6 +40,8 @@ struct LaneOptions {
   // After a lane was taken, what its last owner had promised to sessions is renewed before new
   // promises are made (POP3 locks).
   int64_t reclaim_ms = 0;
+  // How long a batch waits for a database that fails over, before its callers are told.
+  std::chrono::milliseconds patience{6000};
   size_t max_batch_changes = 512;
   size_t max_accounts = 50000;             // in memory
   size_t max_column_bytes = 256ULL << 20;  // in memory
@@ -149,6 +153,7 @@ class LaneEngine {
   net::BlockingPool* readers_;
   LaneOptions options_;
   net::BlockingPool committer_;
+  const std::shared_ptr<Committer> commits_;  // used on the committer's thread alone
   std::vector<Lane> lanes_;
   std::vector<CommitObserver*> observers_;
   std::unordered_map<AccountId, Slot> slots_;

@@ -23,7 +23,7 @@ namespace posthorn::store_service {
 // Passes everything on; `fault` may turn a commit's result into something else.
 class FaultyDatabase final : public ForwardingDatabase<Database> {
  public:
-  enum class Fault { kNone, kFailBefore, kUnknownAfter, kUnknownBefore, kFull };
+  enum class Fault { kNone, kFailBefore, kUnknownAfter, kUnknownBefore, kFull, kAway };
   explicit FaultyDatabase(std::unique_ptr<Database> real)
       : ForwardingDatabase(*real), real_(std::move(real)) {}
 
@@ -41,6 +41,8 @@ class FaultyDatabase final : public ForwardingDatabase<Database> {
         return absl::UnknownError("link lost");
       case Fault::kFull:
         return absl::ResourceExhaustedError("disk full");
+      case Fault::kAway:
+        return Away();
     }
     return absl::OkStatus();
   }

@@ -72,9 +72,33 @@ TEST_F(LaneTest, UnknownOutcomeIsAskedFromTheDatabase) {
   owner->database.fault = [&] { return std::exchange(fault, Fault::kNone); };
   EXPECT_EQ(*Add(*owner, 1), 2u);  // it had committed
   fault = Fault::kUnknownBefore;
-  EXPECT_FALSE(Add(*owner, 1).ok());
-  EXPECT_EQ(Rows(owner->database, 1).size(), 2u);
-  EXPECT_EQ(*Add(*owner, 1), 3u);
+  EXPECT_EQ(*Add(*owner, 1), 3u);  // it had not, and was run again
+  EXPECT_EQ(Rows(owner->database, 1).size(), 3u);
+  Stop(std::move(owner));
+}
+
+TEST_F(LaneTest, DatabaseThatIsAwayForAMomentFailsNobody) {
+  auto owner = MakeOwner();
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  int away = 5;
+  owner->database.fault = [&] { return away-- > 0 ? Fault::kAway : Fault::kNone; };
+  EXPECT_EQ(*Add(*owner, 1), 2u);
+  Stop(std::move(owner));
+}
+
+TEST_F(LaneTest, DatabaseThatStaysAwayIsWaitedForOnlyOnce) {
+  auto owner = MakeOwner({.patience = std::chrono::milliseconds(300)});
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  int tries = 0;
+  bool away = true;
+  owner->database.fault = [&] { return ++tries, away ? Fault::kAway : Fault::kNone; };
+  EXPECT_EQ(Add(*owner, 1).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_GT(tries, 1);
+  tries = 0;
+  EXPECT_EQ(Add(*owner, 1).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(tries, 1);
+  away = false;
+  EXPECT_EQ(*Add(*owner, 1), 2u);
   Stop(std::move(owner));
 }
 

@@ -118,6 +118,8 @@ net::Task<void> LaneEngine::FindLostLanes() {
     if (!lanes_[i].held) continue;
     const auto row =
         co_await committer_.Run([database = database_, i] { return database->ReadLane(i); });
+    // Away: it is asked again when something fails next.
+    if (row.status().code() == absl::StatusCode::kUnavailable) co_return;
     if (!row.ok() || !lanes_[i].held || row->epoch == lanes_[i].epoch) continue;
     observe::Warning("store.lane.lost", {{"lane", i}, {"owner", row->owner}});
     LoseLane(i);

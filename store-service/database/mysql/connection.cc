@@ -11,7 +11,7 @@ namespace {
 
 // Whoever holds rows locked and says nothing for so long (a stopped process, a dead machine) loses
 // them, and its transaction. Well below the lanes' lease.
-constexpr char kIdleMariaDb[] = ", idle_write_transaction_timeout=5";
+constexpr char kIdleMariaDb[] = ", idle_write_transaction_timeout=4";
 // MySQL has only the time-out for all that is idle.
 constexpr char kIdleMySql[] = ", wait_timeout=15";
 
@@ -38,7 +38,7 @@ absl::Status Connection::Link::SetUp(const Options& options) {
   // PIPES_AS_CONCAT: SQL that is shared with SQLite means the same.
   std::string text =
       "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,"
-      "PIPES_AS_CONCAT', time_zone='+00:00', innodb_lock_wait_timeout=5";
+      "PIPES_AS_CONCAT', time_zone='+00:00', innodb_lock_wait_timeout=4";
   text += server.mariadb ? kIdleMariaDb : kIdleMySql;
   if (server.galera) {
     text += options.causality == Options::Causality::kReads ? ", wsrep_sync_wait=1"

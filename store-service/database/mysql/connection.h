@@ -29,8 +29,9 @@ struct Options {
   Target target;
   std::string password;
   std::string ca_file;        // not empty: TLS, and the server's certificate must be of this CA
-  int connect_timeout_s = 3;  // for each host
-  int io_timeout_s = 10;      // a server that is silent for so long is away
+  int connect_timeout_s = 2;  // for each host
+  // A server that is silent for so long is away. Longer than it lets a statement wait for a lock.
+  int io_timeout_s = 8;
   // Galera: a transaction sees all that was committed on any node before it began. Costs a round
   // through the cluster.
   enum class Causality { kNone, kReads } causality = Causality::kReads;

@@ -4,10 +4,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "lib/base/strings.h"
 #include "lib/testing/mariadb.h"
+#include "lib/testing/temp_dir.h"
 #include "store-service/database/mysql/error.h"
 
 namespace posthorn::mysql {
@@ -285,6 +287,49 @@ TEST_F(ConnectionTest, ManyThreadsHaveTheirOwnConnections) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(good, 200);
   EXPECT_EQ(*db_->Integer("SELECT b FROM t"), 200);
+}
+
+// A certificate that is its own authority; its files are NAME.crt and NAME.key.
+void MakeCertificate(const testing::TempDir& directory, const std::string& name,
+                     const std::string& subject) {
+  const std::string path = directory.File(name);
+  const std::string command =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+      " -subj /CN=db -addext subjectAltName=" +
+      subject + " -keyout " + path + ".key -out " + path + ".crt 2>/dev/null";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+}
+
+TEST(DatabaseTls, ServerMustHaveACertificateOfTheAuthorityForItsAddress) {
+  const testing::TempDir directory;
+  MakeCertificate(directory, "right", "IP:127.0.0.1");
+  MakeCertificate(directory, "other", "IP:127.0.0.1");
+  MakeCertificate(directory, "elsewhere", "DNS:db.example.org");
+  const auto start = [&](const char* name) {
+    return MariadbServer::Start({base::StrCat("--ssl-cert=", directory.File(name), ".crt"),
+                                 base::StrCat("--ssl-key=", directory.File(name), ".key")});
+  };
+  const auto open = [&](const MariadbServer& server, const char* authority) {
+    Options options;
+    options.target = *ParseTarget(server.Url("mysql"));
+    options.password = MariadbServer::kPassword;
+    options.ca_file = directory.File(authority) + ".crt";
+    return Connection::Open(options);
+  };
+  const auto right = start("right");
+  ASSERT_NE(right, nullptr);
+  const auto opened = open(*right, "right");
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  Cursor cipher = (*opened)->Query("SHOW SESSION STATUS LIKE 'Ssl_cipher'");
+  ASSERT_TRUE(*cipher.Next());
+  EXPECT_NE(cipher.Text(1), "");
+  EXPECT_EQ(open(*right, "other").status().code(), StatusCode::kUnavailable);
+  const auto elsewhere = start("elsewhere");
+  ASSERT_NE(elsewhere, nullptr);
+  EXPECT_EQ(open(*elsewhere, "elsewhere").status().code(), StatusCode::kUnavailable);
+  const auto plain = MariadbServer::Start();
+  ASSERT_NE(plain, nullptr);
+  EXPECT_EQ(open(*plain, "right").status().code(), StatusCode::kUnavailable);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "store-service/database/mysql/mysql_database.h"
 
+#include <algorithm>
 #include <fstream>
 #include <mutex>
 #include <utility>
@@ -21,12 +22,16 @@ using mysql::Options;
 // Steps of the schema may copy tables.
 constexpr int kSchemaTimeoutS = 3600;
 
+// A page of a large mailbox that lies on a slow disk takes its time.
+constexpr int kReadTimeoutS = 20;
+
 // Idle connections for snapshots; shared with the snapshots, which may outlive a burst.
 class Readers {
  public:
   Readers(Options options, size_t keep) : options_(std::move(options)), keep_(keep) {
     options_.causality = Options::Causality::kReads;
     options_.use = Options::Use::kSnapshots;
+    options_.io_timeout_s = std::max(options_.io_timeout_s, kReadTimeoutS);
   }
   absl::StatusOr<std::unique_ptr<Connection>> Take() {
     {
@@ -105,6 +110,25 @@ absl::StatusOr<std::unique_ptr<Database>> OpenMysqlDatabase(const MysqlDatabaseO
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, Connection::Open(std::move(writes)));
   return std::unique_ptr<Database>(std::make_unique<MysqlDatabase>(
       std::make_unique<MysqlWriter>(std::move(connection)), options));
+}
+
+absl::StatusOr<std::vector<std::string>> MysqlWarnings(const MysqlDatabaseOptions& options) {
+  std::vector<std::string> found;
+  int answered = 0;
+  for (const mysql::Host& host : options.connection.target.hosts) {
+    Options one = options.connection;
+    one.target.hosts = {host};
+    auto connection = Connection::Open(one);
+    if (!connection.ok()) {
+      found.emplace_back(base::Message(connection.status()));
+      continue;
+    }
+    ASSIGN_OR_RETURN(const std::vector<std::string> here, (*connection)->DurabilityWarnings());
+    found.insert(found.end(), here.begin(), here.end());
+    ++answered;
+  }
+  if (answered == 0) return base::Unavailable(base::Join(found, "; "));
+  return found;
 }
 
 }  // namespace posthorn::store_service

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "store-service/database/conformance_upkeep.h"
 #include "store-service/database/mysql/database_for_test.h"
 
@@ -29,6 +31,30 @@ class MariadbFactory {
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Mariadb, DatabaseConformance, MariadbFactory);
 INSTANTIATE_TYPED_TEST_SUITE_P(Mariadb, DatabaseUpkeep, MariadbFactory);
+
+TEST(MysqlWarnings, NameHostsThatAreAwayAndSettingsThatLoseMail) {
+  MysqlDatabaseOptions options = MysqlTestOptions(Server().Url(Server().NewDatabase()));
+  EXPECT_EQ(*MysqlWarnings(options), std::vector<std::string>());
+  options.connection.target.hosts.push_back({"127.0.0.1", 1});
+  const auto warnings = MysqlWarnings(options);
+  ASSERT_EQ(warnings->size(), 1u);
+  EXPECT_NE(warnings->front().find("127.0.0.1:1"), std::string::npos);
+  options.connection.target.hosts.erase(options.connection.target.hosts.begin());
+  EXPECT_EQ(MysqlWarnings(options).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(MysqlOptionsFromFlags, TakesThePasswordFromTheFilesFirstLine) {
+  const testing::TempDir directory;
+  std::ofstream(directory.File("password")) << "s3cret \nmore\n";
+  const auto options =
+      MysqlOptionsFromFlags("mysql://mail@db/posthorn", directory.File("password"), "/ca.pem");
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->connection.password, "s3cret");
+  EXPECT_EQ(options->connection.ca_file, "/ca.pem");
+  EXPECT_EQ(
+      MysqlOptionsFromFlags("mysql://mail@db/posthorn", directory.File("none"), "").status().code(),
+      absl::StatusCode::kInvalidArgument);
+}
 
 }  // namespace
 }  // namespace posthorn::store_service
