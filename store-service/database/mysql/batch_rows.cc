@@ -24,7 +24,7 @@ constexpr char kBodies[] =
 constexpr char kOtherPrefixes[] =
     "INSERT IGNORE INTO other_prefix(blob_key, prefix_hash, shared_prefix) VALUES ";
 constexpr char kAccounts[] =
-    "INSERT INTO account(account, modseq, next_mailbox, next_email_id, last_uid_validity,"
+    "INSERT INTO account_state(account, modseq, next_mailbox, next_email_id, last_uid_validity,"
     " used_bytes, used_count) VALUES ";
 constexpr char kAccountsAgain[] =
     " ON DUPLICATE KEY UPDATE modseq=VALUES(modseq), next_mailbox=VALUES(next_mailbox),"

@@ -11,9 +11,10 @@ namespace {
 
 using mysql::Cursor;
 
-constexpr char kFindAccount[] = "SELECT " POSTHORN_ACCOUNT_COLUMNS " FROM account WHERE account=?";
-constexpr char kAccounts[] =
-    "SELECT " POSTHORN_ACCOUNT_COLUMNS " FROM account WHERE account>? ORDER BY account LIMIT ?";
+constexpr char kFindAccount[] =
+    "SELECT " POSTHORN_ACCOUNT_COLUMNS " FROM account_state WHERE account=?";
+constexpr char kAccounts[] = "SELECT " POSTHORN_ACCOUNT_COLUMNS
+                             " FROM account_state WHERE account>? ORDER BY account LIMIT ?";
 constexpr char kMailboxes[] =
     "SELECT " POSTHORN_MAILBOX_COLUMNS " FROM mailbox WHERE account=? ORDER BY mailbox";
 constexpr char kFindMailbox[] =

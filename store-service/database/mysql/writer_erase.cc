@@ -38,7 +38,7 @@ constexpr const char* kOfAccount[] = {
     "DELETE FROM delivery WHERE account=? ORDER BY message_id, copy LIMIT ?",
     "DELETE FROM operation WHERE account=? ORDER BY operation LIMIT ?",
 };
-constexpr char kForgetAccount[] = "DELETE FROM account WHERE account=?";
+constexpr char kForgetAccount[] = "DELETE FROM account_state WHERE account=?";
 
 absl::StatusOr<std::optional<DeletedMailboxRow>> NextDropped(mysql::Connection& connection,
                                                              const Fence& fence) {
