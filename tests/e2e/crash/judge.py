@@ -1,5 +1,7 @@
 """Compares what a suite holds with what was written down."""
+import collections
 import poplib
+import re
 
 from tests.e2e.crash.imap_client import connect, fetch, select
 
@@ -12,6 +14,8 @@ def read_notes(paths, aliases):
     for path in paths:
         for line in path.read_text().splitlines():
             kind, name, *recipients = line.split()
+            if kind == "R":
+                continue
             (offered if kind == "O" else acknowledged)[name] = frozenset(
                 account for recipient in recipients for account in aliases.get(recipient, (recipient,)))
     return offered, acknowledged
@@ -49,6 +53,12 @@ def count_by_pop3(port, address, password):
         return client.stat()[0]
     finally:
         client.quit()
+
+
+def read_refusals(paths):
+    """{"451 4.3.0 text": how often}, all replies that refused something; without the ids of sessions."""
+    return collections.Counter(re.sub(r" \([0-9A-Z]{26}\)$", "", line[2:])
+                               for path in paths for line in path.read_text().splitlines() if line.startswith("R "))
 
 
 class Verdict:

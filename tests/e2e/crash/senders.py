@@ -5,7 +5,8 @@
 One message in 40 goes to LIST, an alias for many.
 
 Standard output: "O name recipient…" before a message's last byte is sent, "A name recipient…" after its 250, for the
-recipients that were accepted. RATE: messages a second for all connections together.
+recipients that were accepted, "R code text…" for each reply that refuses something. RATE: messages a second for all
+connections together.
 """
 import random
 import socket
@@ -71,6 +72,8 @@ class Sender(threading.Thread):
     def reply(self):
         while line := self.reader.readline():
             if len(line) > 3 and line[3:4] != b"-":
+                if line[:1] in b"45":
+                    note("R", line[:3].decode(), *line[4:].decode(errors="replace").split())
                 return int(line[:3])
         raise EOFError("connection closed")
 
