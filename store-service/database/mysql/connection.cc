@@ -20,12 +20,13 @@ constexpr char kBegin[] = "START TRANSACTION";
 }  // namespace
 
 absl::StatusOr<Connection::Link::Server> Connection::Link::Inspect() {
-  ASSIGN_OR_RETURN(
-      auto variables,
-      Show("SHOW VARIABLES WHERE Variable_name IN ('version','wsrep_on','read_only')"));
+  ASSIGN_OR_RETURN(auto variables,
+                   Show("SHOW VARIABLES WHERE Variable_name IN ('version','wsrep_on','read_only',"
+                        "'group_replication_consistency')"));
   Server found;
   found.mariadb = variables["version"].find("MariaDB") != std::string::npos;
   found.galera = variables["wsrep_on"] == "ON";
+  found.group_replication = variables.contains("group_replication_consistency");
   if (variables["read_only"] == "ON") return base::Unavailable("the server is read-only");
   if (!found.galera) return found;
   // A handshake succeeds on a node without quorum too.
@@ -43,6 +44,10 @@ absl::Status Connection::Link::SetUp(const Options& options) {
   if (server.galera) {
     text += options.causality == Options::Causality::kReads ? ", wsrep_sync_wait=1"
                                                             : ", wsrep_sync_wait=0";
+  }
+  // Of MySQL's own cluster a new primary answers only when it has caught up.
+  if (server.group_replication) {
+    text += ", group_replication_consistency='BEFORE_ON_PRIMARY_FAILOVER'";
   }
   RETURN_IF_ERROR(Execute(text).status());
   // Guarded updates must see the newest row, and nothing here relies on gap locks: every conflict

@@ -67,6 +67,24 @@ TEST_F(GaleraTest, KilledNodeLosesAndDoublesNothingAndTheWriterGoesOn) {
   owner.ExpectAllThere(*OpenAt(0));
 }
 
+TEST_F(GaleraTest, FrozenNodeIsLeftBehindAndItsLateWordChangesNothing) {
+  auto database = OpenAt(1);
+  SimpleOwner owner(*database, Acquire(*database, "one"));
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(owner.Deliver().ok());
+  cluster_->node(1).Freeze();
+  const auto begin = Clock::now();
+  absl::Status status = owner.Deliver();
+  for (int i = 0; i < 20 && !status.ok(); ++i) status = owner.Deliver();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(20));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(owner.Deliver().ok());
+  cluster_->node(1).Thaw();
+  owner.ExpectAllThere(*OpenAt(2));
+  while (cluster_->SizeSeenBy(1) != GaleraCluster::kNodes) {
+  }
+  owner.ExpectAllThere(*OpenAt(1));
+}
+
 TEST_F(GaleraTest, TransactionPausedOnOneNodeFailsWhenItsLaneIsTakenOnAnother) {
   auto first = OpenAt(0);
   auto second = OpenAt(1);

@@ -36,6 +36,7 @@ struct Connection::Link {
   struct Server {
     bool mariadb = false;
     bool galera = false;
+    bool group_replication = false;
   };
   // Blocks for the connect time-out.
   absl::Status Open(const Options& options, const Host& host);
