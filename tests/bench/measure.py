@@ -98,6 +98,25 @@ def deliver(bench, name="deliver", fresh=()):
         bench.report.add_profile(name, server.name, seconds, count)
 
 
+def database(bench):
+    """One pair after the other, so that a ratio is of neighbours in time."""
+    bench.report.load["database"] = "as deliver; the store on SQLite, and on MariaDB, whose CPU counts"
+    figures = {server.name: [] for server in bench.servers}
+    for server in bench.servers:
+        server.prepare(20)
+        load(server, "deliver", "--messages", 500)
+    for server in bench.interleaved():
+        count = 1000 if bench.quick else 10000
+        result, seconds = load(server, "deliver", "--messages", count)
+        figures[server.name].append(sum(seconds.values()) * 1e6 / count)
+        bench.report.add("database", server.name, cpu_us_per_message=figures[server.name][-1],
+                         visible_per_second=result["visible_rate"], accept_ms_p50=result["latency_ms_p50"],
+                         accept_ms_p99=result["latency_ms_p99"])
+        bench.report.add_profile("database", server.name, seconds, count)
+    for one, other in zip(*figures.values()):
+        bench.report.add("database", "mariadb : sqlite", cpu_percent=other / one * 100)
+
+
 def deliver_fresh(bench):
     deliver(bench, "deliver_fresh", ("--fresh",))
 
@@ -200,5 +219,5 @@ def big(bench):
         bench.report.add_profile("big", server.name, seconds, 3 * count)
 
 
-MEASUREMENTS = {"deliver": deliver, "deliver_fresh": deliver_fresh, "login": login, "notify": notify, "big": big,
-                "idle": idle, "idle_many": idle_many}
+MEASUREMENTS = {"deliver": deliver, "deliver_fresh": deliver_fresh, "database": database, "login": login,
+                "notify": notify, "big": big, "idle": idle, "idle_many": idle_many}

@@ -1,6 +1,11 @@
 """Posthorn as the peer's counterpart: the whole suite, started as `./dev run` starts it."""
+import pathlib
+import shlex
+import shutil
+import tempfile
 
-from tests.e2e.harness import Suite
+from tests.e2e.cluster.mariadb import MariaDb
+from tests.e2e.harness import BIN, Suite
 
 
 class Posthorn:
@@ -9,8 +14,8 @@ class Posthorn:
     name = "posthorn"
     domain = "bench.test"
 
-    def __init__(self):
-        self.suite = Suite()
+    def __init__(self, bin_dir=BIN):
+        self.suite = Suite(bin_dir=bin_dir)
         self.accounts = 0
 
     def __enter__(self):
@@ -59,3 +64,44 @@ class Posthorn:
     @property
     def imaps(self):
         return self.suite.port("imaps")
+
+
+class PosthornOnMariaDb(Posthorn):
+    """The same suite with mail and directory in a MariaDB server, whose CPU counts."""
+
+    name = "posthorn+mariadb"
+
+    def __init__(self):
+        self.database = MariaDb()
+        self.bin = pathlib.Path(tempfile.mkdtemp(prefix="posthorn-bench-bin-"))
+        super().__init__(self.bin)
+
+    def __enter__(self):
+        try:
+            self.database.__enter__()
+            self._programs()
+        except BaseException:
+            self.__exit__()
+            raise
+        return super().__enter__()
+
+    def _programs(self):
+        """The built programs, but a store that is given the database's flags."""
+        for program in BIN.iterdir():
+            (self.bin / program.name).symlink_to(program)
+        (self.bin / "posthorn").unlink()
+        shutil.copy2(BIN / "posthorn", self.bin)  # it looks for the others beside itself
+        store = self.bin / "posthorn-store-service"
+        store.unlink()
+        flags = " ".join(shlex.quote(str(flag)) for flag in self.database.flags)
+        store.write_text(f'#!/bin/sh\nexec {shlex.quote(str(BIN / store.name))} "$@" {flags}\n')
+        store.chmod(0o755)
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.database.__exit__()
+        shutil.rmtree(self.bin, ignore_errors=True)
+
+    @property
+    def roots(self):
+        return [*super().roots, *(node.process.pid for node in self.database.nodes)]

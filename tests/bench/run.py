@@ -15,11 +15,11 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench import micro, peers, sampling  # noqa: E402
 from tests.bench.measure import MEASUREMENTS, Bench  # noqa: E402
-from tests.bench.posthorn import Posthorn  # noqa: E402
+from tests.bench.posthorn import Posthorn, PosthornOnMariaDb  # noqa: E402
 from tests.bench.report import Report, machine  # noqa: E402
 
 # Those that share a pair of servers; the rest get fresh ones, so that what one filled does not burden the next.
-GROUPS = (("deliver", "deliver_fresh", "login", "notify"), ("big",), ("idle", "idle_many"))
+GROUPS = (("deliver", "deliver_fresh", "login", "notify"), ("database",), ("big",), ("idle", "idle_many"))
 
 
 def parse():
@@ -45,7 +45,9 @@ def peers_can_run():
 def run_group(names, options, report):
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(Posthorn())]
-        if not options.no_peers:
+        if names == ["database"]:
+            servers.append(stack.enter_context(PosthornOnMariaDb()))
+        elif not options.no_peers:
             servers.append(stack.enter_context(peers.PostfixDovecot()))
         bench = Bench(report, servers, options.pairs or (1 if options.quick else 5), options.quick)
         for name in names:
