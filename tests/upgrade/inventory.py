@@ -13,8 +13,12 @@ ITEMS = {"uid": r"UID (\d+)", "modseq": r"MODSEQ \((\d+)\)", "flags": r"FLAGS \(
 
 def login(port, address, password=PASSWORD):
     client = Raw(port)
-    client.line()
-    client.ok(f'LOGIN "{address}" "{password}"')
+    try:
+        client.line()
+        client.ok(f'LOGIN "{address}" "{password}"')
+    except BaseException:
+        client.socket.close()
+        raise
     return client
 
 

@@ -25,7 +25,7 @@ def opened(release, bin_dir=BIN):
     with contextlib.ExitStack() as stack:
         stack.callback(suite.__exit__)
         with tarfile.open(DATA / f"{release}.tar.gz") as tar:
-            tar.extractall(suite.dir, filter="data")
+            tar.extractall(suite.dir)
         suite.start()
         yield suite
 
