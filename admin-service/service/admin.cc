@@ -42,6 +42,7 @@ Admin::Admin(net::Loop& loop, const config::Schema& schema, ObjectStore& objects
     : loop_(loop),
       options_(std::move(options)),
       schema_(schema),
+      objects_(objects),
       models_(loop, schema, objects),
       authority_(schema, objects, models_, options_.key),
       config_(schema, objects, models_, authority_),
@@ -60,6 +61,7 @@ net::Task<absl::Status> Admin::Start() {
   while (!stopped_) {
     absl::Status status = co_await models_.Refresh();
     if (status.ok() && models_.current()->revision() == 0) status = co_await Bootstrap();
+    if (status.ok()) status = co_await TakeTokenKey();
     if (status.ok()) break;
     // The store may be starting; anything else is worth a line.
     if (!told && pause == kLongestPause)
@@ -69,6 +71,12 @@ net::Task<absl::Status> Admin::Start() {
     pause = std::min(pause * 2, kLongestPause);
   }
   loop_.Spawn("admin.follow", Follow());
+  co_return absl::OkStatus();
+}
+
+net::Task<absl::Status> Admin::TakeTokenKey() {
+  CO_ASSIGN_OR_RETURN(std::string key, co_await objects_.TokenKey());
+  if (!key.empty()) authority_.SetKey(std::move(key));
   co_return absl::OkStatus();
 }
 

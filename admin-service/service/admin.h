@@ -33,6 +33,7 @@ class Admin {
   ModelCache& models() { return models_; }
 
  private:
+  net::Task<absl::Status> TakeTokenKey();
   net::Task<absl::Status> Bootstrap();
   net::Task<void> Follow();
   // In the file; false when there is none.
@@ -41,6 +42,7 @@ class Admin {
   net::Loop& loop_;
   const Options options_;
   const config::Schema& schema_;
+  ObjectStore& objects_;
   ModelCache models_;
   Authority authority_;
   ConfigService config_;

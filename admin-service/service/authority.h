@@ -26,6 +26,9 @@ class Authority {
   Authority(const config::Schema& schema, ObjectStore& store, ModelCache& models, std::string key)
       : schema_(schema), store_(store), models_(models), key_(std::move(key)) {}
 
+  // Instead of the one so far; tokens signed with that one are void.
+  void SetKey(std::string key) { key_ = std::move(key); }
+
   // From the socket's role or metadata "authorization". kUnauthenticated: neither is good.
   net::Task<absl::StatusOr<Caller>> Identify(rpc::CallContext context);
   // As Identify; kPermissionDenied for a reader.
@@ -46,7 +49,7 @@ class Authority {
   const config::Schema& schema_;
   ObjectStore& store_;
   ModelCache& models_;
-  const std::string key_;
+  std::string key_;
   // Keyed hash of (name, password, revision of the object) → until when it is good.
   std::map<std::string, std::chrono::steady_clock::time_point> remembered_;
 };

@@ -209,6 +209,9 @@ class ObjectsEdit : public Edit {
  public:
   explicit ObjectsEdit(std::vector<Workspace::MessagePtr> objects) : objects_(std::move(objects)) {}
   net::Task<absl::Status> Make(Workspace& workspace) override {
+    // Another admin-service was faster; with it, its password.
+    if (workspace.model().revision() != 0)
+      co_return base::Exists("there is a configuration already");
     for (const Workspace::MessagePtr& object : objects_) {
       const config::Kind* kind = workspace.schema().Find(object->GetDescriptor()->full_name());
       const std::string name = config::NameOf(*kind, *object);

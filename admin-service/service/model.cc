@@ -41,11 +41,13 @@ void ModelCache::AddSingletons(Model& model) const {
 
 net::Task<absl::Status> ModelCache::Refresh() {
   fresh_ = false;
+  const std::shared_ptr<const Model> before = current_;
   CO_ASSIGN_OR_RETURN(const uint64_t head, co_await store_.Head());
   if (head != current_->revision()) {
     CO_ASSIGN_OR_RETURN(std::shared_ptr<const Model> next, co_await Load());
-    // Two refreshes may overlap; the older one must not win.
-    if (next->revision() > current_->revision() || next->revision() < head) {
+    // Two refreshes may overlap; the older one must not win. Alone, it is right also when it goes
+    // back: a database may lose its newest commits.
+    if (next->revision() > current_->revision() || current_ == before) {
       current_ = std::move(next);
       changed_.NotifyAll();
     }

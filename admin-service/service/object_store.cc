@@ -22,6 +22,12 @@ class RemoteObjectStore : public ObjectStore {
                                               store::v1::HeadRequest()));
     co_return reply.revision();
   }
+  net::Task<absl::StatusOr<std::string>> TokenKey() override {
+    CO_ASSIGN_OR_RETURN(const store::v1::HeadReply reply,
+                        co_await client_.Call(rpc::store::kObjectsHead, Limit(kReadLimit),
+                                              store::v1::HeadRequest()));
+    co_return reply.token_key();
+  }
   net::Task<absl::StatusOr<store::v1::ListObjectsReply>> List(
       store::v1::ListObjectsRequest request) override {
     return client_.Call(rpc::store::kObjectsList, Limit(kReadLimit), std::move(request));

@@ -20,6 +20,8 @@ class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
   virtual net::Task<absl::StatusOr<uint64_t>> Head() = 0;
+  // The key of operators' tokens, the same for all admin-services; empty: an older store has none.
+  virtual net::Task<absl::StatusOr<std::string>> TokenKey() = 0;
   virtual net::Task<absl::StatusOr<store::v1::ListObjectsReply>> List(
       store::v1::ListObjectsRequest request) = 0;
   // kAborted: the head moved. kAlreadyExists: an address is taken.

@@ -16,6 +16,7 @@ namespace posthorn::admin_service {
 class FakeObjectStore : public ObjectStore {
  public:
   net::Task<absl::StatusOr<uint64_t>> Head() override;
+  net::Task<absl::StatusOr<std::string>> TokenKey() override { co_return std::string(); }
   net::Task<absl::StatusOr<store::v1::ListObjectsReply>> List(
       store::v1::ListObjectsRequest request) override;
   net::Task<absl::StatusOr<uint64_t>> Commit(store::v1::CommitRequest request) override;

@@ -19,6 +19,7 @@
 #include "lib/process/life.h"
 #include "lib/process/privileges.h"
 #include "lib/process/stop_signal.h"
+#include "lib/rpc/any_client.h"
 #include "lib/rpc/credentials.h"
 #include "posthorn/common/v1/common.pb.h"
 
@@ -177,7 +178,12 @@ class ServiceImpl : public Service {
   }
   rpc::Client& Reach(std::unique_ptr<rpc::Client>& client, const std::string& flag,
                      std::string_view word) {
-    if (!client) client = Connect(Targets(flag, word).front(), word);
+    if (!client) {
+      std::vector<std::unique_ptr<rpc::Client>> replicas;
+      for (const std::string& target : Targets(flag, word))
+        replicas.push_back(Connect(target, word));
+      client = rpc::AnyOf(std::move(replicas));
+    }
     return *client;
   }
 

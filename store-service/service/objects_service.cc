@@ -84,6 +84,7 @@ net::Task<absl::StatusOr<v1::HeadReply>> ObjectsService::Head() {
   CO_RETURN_IF_ERROR(co_await configuration_.CatchUp());
   v1::HeadReply reply;
   reply.set_revision(configuration_.head());
+  reply.set_token_key(configuration_.box().Derive("operators' tokens"));
   co_return reply;
 }
 

@@ -1,0 +1,138 @@
+#include "lib/rpc/any_client.h"
+
+#include <gtest/gtest.h>
+
+#include "lib/net/loop.h"
+#include "posthorn/common/v1/common.pb.h"
+
+namespace posthorn::rpc {
+namespace {
+
+// A replica whose answers the test decides.
+struct Replica {
+  bool connected = true;
+  absl::Status answer;
+  int calls = 0;
+};
+
+class FakeCall final : public RawCall {
+ public:
+  explicit FakeCall(Replica* replica) : replica_(replica) {}
+  net::Task<absl::Status> Write(const google::protobuf::MessageLite&) override {
+    co_return absl::OkStatus();
+  }
+  void WritesDone() override {}
+  net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite&) override {
+    if (!replica_->answer.ok()) co_return replica_->answer;
+    co_return false;
+  }
+
+ private:
+  Replica* replica_;
+};
+
+class FakeClient final : public Client {
+ public:
+  explicit FakeClient(Replica* replica) : replica_(replica) {}
+  std::unique_ptr<RawCall> Start(std::string_view, std::string_view, Flow, CallOptions) override {
+    ++replica_->calls;
+    return std::make_unique<FakeCall>(replica_);
+  }
+  net::Task<absl::Status> CallRaw(std::string_view, std::string_view, Flow, CallOptions,
+                                  const google::protobuf::MessageLite&,
+                                  google::protobuf::MessageLite&) override {
+    ++replica_->calls;
+    co_return replica_->answer;
+  }
+  bool connected() const override { return replica_->connected; }
+
+ private:
+  Replica* replica_;
+};
+
+class AnyClientTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::vector<std::unique_ptr<Client>> clients;
+    for (Replica& replica : replicas_) clients.push_back(std::make_unique<FakeClient>(&replica));
+    client_ = AnyOf(std::move(clients));
+  }
+  static net::Task<void> CallNow(AnyClientTest* test, absl::Status* status) {
+    common::v1::Event request, reply;
+    *status = co_await test->client_->CallRaw("/x", "", Flow::kFree, {}, request, reply);
+    test->loop_.Stop();
+  }
+  static net::Task<void> ReadNow(AnyClientTest* test, RawCall* call) {
+    common::v1::Event reply;
+    (void)co_await call->Read(reply);
+    test->loop_.Stop();
+  }
+  absl::Status Call() {
+    absl::Status status;
+    loop_.Spawn("call", CallNow(this, &status));
+    loop_.Run();
+    return status;
+  }
+  void Read(RawCall& call) {
+    loop_.Spawn("read", ReadNow(this, &call));
+    loop_.Run();
+  }
+  // The index of the replica that calls go to.
+  size_t Used() {
+    const int before = replicas_[0].calls;
+    (void)Call();
+    return replicas_[0].calls > before ? 0 : 1;
+  }
+
+  net::Loop loop_;
+  Replica replicas_[2];
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(AnyClientTest, StaysWithOneWhileItAnswers) {
+  const size_t used = Used();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Used(), used);
+  replicas_[used].answer = absl::NotFoundError("an answer too");
+  EXPECT_EQ(Used(), used);
+  EXPECT_EQ(Used(), used);
+}
+
+TEST_F(AnyClientTest, GoesToTheNextAfterAFailureThatIsToldOnce) {
+  const size_t used = Used();
+  replicas_[used].answer = absl::UnavailableError("away");
+  EXPECT_EQ(Call().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(Call().ok());
+  EXPECT_EQ(Used(), 1 - used);
+  // And stays there when the first one is back.
+  replicas_[used].answer = absl::OkStatus();
+  EXPECT_EQ(Used(), 1 - used);
+}
+
+TEST_F(AnyClientTest, LeavesOutWhatIsKnownToBeAway) {
+  const size_t used = Used();
+  replicas_[used].connected = false;
+  EXPECT_EQ(Used(), 1 - used);
+  replicas_[1 - used].connected = false;
+  EXPECT_FALSE(client_->connected());
+  EXPECT_TRUE(Call().ok());
+}
+
+TEST_F(AnyClientTest, AStreamThatBreaksOrIsGivenUpGoesOnElsewhere) {
+  size_t used = Used();
+  replicas_[used].answer = absl::UnavailableError("away");
+  auto broken = client_->Start("/x", "", Flow::kFree, {});
+  Read(*broken);
+  broken.reset();
+  EXPECT_EQ(Used(), 1 - used);
+  replicas_[used].answer = absl::OkStatus();
+  used = 1 - used;
+  auto ended = client_->Start("/x", "", Flow::kFree, {});
+  Read(*ended);
+  ended.reset();
+  EXPECT_EQ(Used(), used);
+  client_->Start("/x", "", Flow::kFree, {}).reset();
+  EXPECT_EQ(Used(), 1 - used);
+}
+
+}  // namespace
+}  // namespace posthorn::rpc
