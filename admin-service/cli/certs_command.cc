@@ -61,6 +61,12 @@ absl::Status CertsCommand(const Arguments& arguments) {
   const std::string verb = arguments.words.size() == 2 ? arguments.words[1] : "";
   if (verb == "init") return Tell(certs::InitFolder(options));
   if (verb == "show") return Show(options.dir);
+  if (verb == "ensure") {
+    // What a container that runs at each start of all others does: once made, only what is due.
+    absl::StatusOr<std::vector<std::string>> made = certs::InitFolder(options);
+    if (!absl::IsAlreadyExists(made.status())) return Tell(made);
+    return Tell(certs::RenewFolder({options}));
+  }
   if (verb != "renew") return UsageError(base::StrCat("usage: posthorn ", kCertsUsage));
   certs::RenewOptions renew{options};
   if (arguments.Has("--force")) renew.what = certs::RenewOptions::What::kAll;

@@ -6,7 +6,7 @@
 namespace posthorn::cli {
 
 inline constexpr char kCertsUsage[] =
-    "certs init|renew|show [--dir DIR] [--hosts NAME,…] [--days N] [--force] [--ca]";
+    "certs init|ensure|renew|show [--dir DIR] [--hosts NAME,…] [--days N] [--force] [--ca]";
 
 // Makes, renews or lists the certificates that our processes show each other; needs no
 // admin-service.

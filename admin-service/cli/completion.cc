@@ -16,7 +16,7 @@ namespace pb = google::protobuf;
 using Candidates = std::vector<std::string>;
 
 Candidates CommandWords() {
-  Candidates out = {"up", "down", "certs", "completion", "help"};
+  Candidates out = {"up", "down", "certs", "probe", "completion", "help"};
   for (const Command& command : Commands()) out.emplace_back(command.word);
   return out;
 }
@@ -101,7 +101,7 @@ std::vector<std::string> Complete(const std::vector<std::string>& words,
   } else if (words.size() <= 1) {
     all = CommandWords();
   } else if (words[0] == "certs") {
-    if (words.size() == 2) all = {"init", "renew", "show"};
+    if (words.size() == 2) all = {"init", "ensure", "renew", "show"};
   } else if (words[0] == "completion") {
     all = {"bash"};
   } else if (words[0] == "help") {

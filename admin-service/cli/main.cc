@@ -5,6 +5,7 @@
 #include "admin-service/cli/certs_command.h"
 #include "admin-service/cli/commands.h"
 #include "admin-service/cli/completion.h"
+#include "admin-service/cli/probe.h"
 #include "admin-service/up/commands.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
@@ -37,7 +38,9 @@ int Help(std::ostream& out) {
          "  down [--dir DIR]\n      ends them\n  "
       << kCertsUsage
       << "\n      a private authority and a certificate for each process, for connections over "
-         "TCP\n"
+         "TCP\n  "
+      << kProbeUsage
+      << "\n      whether the process with that health port is ready; 1 says what is missing\n"
          "  completion bash\n      for your ~/.bashrc\n\n"
          "Which installation: --dir DIR (POSTHORN_DIR) or --admin ADDRESS (POSTHORN_ADMIN).\n"
          "Who you are, over an ADDRESS: --user NAME with POSTHORN_PASSWORD, --password-file or a "
@@ -177,11 +180,12 @@ int Main(int argc, char** argv) {
   if (word == "up") return RunUp(*arguments);
   if (word == "down") return up::Down(Directory(*arguments));
   if (word == "certs") return Report(CertsCommand(*arguments));
+  if (word == "probe") return Report(ProbeCommand(*arguments));
   if (word == "completion") {
     std::cout << BashCompletion();
     return 0;
   }
-  std::vector<std::string> known = {"up", "down", "certs", "completion", "help"};
+  std::vector<std::string> known = {"up", "down", "certs", "probe", "completion", "help"};
   for (const Command& command : Commands()) {
     if (command.word == word) {
       const absl::Status status = RunCommand(command, *arguments);

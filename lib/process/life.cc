@@ -86,6 +86,10 @@ void Life::StartWatch() {
   std::string health = flags_.health;
   if (health_ && health.ends_with(":0"))
     health = base::StrCat(health.substr(0, health.size() - 1), health_->port());
+  // Others cannot ask every address.
+  for (const std::string_view all : {"0.0.0.0:", "[::]:"}) {
+    if (health.starts_with(all)) health = base::StrCat(flags_.name, ":", health.substr(all.size()));
+  }
   ConfigWatch::Options options;
   options.process = options_.process;
   options.instance = base::StrCat(flags_.name, "/", getpid());

@@ -40,6 +40,23 @@ def clean_root(*packages):
     return made.stdout.strip()
 
 
+@contextlib.contextmanager
+def in_network(pid):
+    """Sockets made within belong to the network of that process."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def enter(space):
+        if libc.setns(space.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+    with open("/proc/self/ns/net", encoding="ascii") as ours, open(f"/proc/{pid}/ns/net", encoding="ascii") as theirs:
+        enter(theirs)
+        try:
+            yield
+        finally:
+            enter(ours)
+
+
 class Machine:
     """One folder unpacked from a clean root, with a network of its own that has only loopback: every port is free."""
 
@@ -128,21 +145,8 @@ class Machine:
         return run("nsenter", "-t", self.leader, "-a", "env", "-i", *self.environment(), *command, check=check,
                    timeout=timeout)
 
-    @contextlib.contextmanager
     def network(self):
-        """Sockets made within belong to the machine's network."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open("/proc/self/ns/net", encoding="ascii") as ours, \
-                open(f"/proc/{self.leader}/ns/net", encoding="ascii") as theirs:
-            for fd in (theirs, ours):
-                if libc.setns(fd.fileno(), CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
-                if fd is theirs:
-                    try:
-                        yield
-                    except BaseException:
-                        libc.setns(ours.fileno(), CLONE_NEWNET)
-                        raise
+        return in_network(self.leader)
 
     def wait_for(self, condition, what, timeout=120):
         end = time.monotonic() + timeout
