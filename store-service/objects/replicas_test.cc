@@ -1,5 +1,6 @@
 // Two stores on one database: what one commits the other shows, tells and obeys.
 
+#include "store-service/objects/key_file.h"
 #include "store-service/objects/replicas_fixture.h"
 
 namespace posthorn::store_service {
@@ -129,6 +130,21 @@ TEST_F(ReplicasTest, TwoStoresThatStartAtOnceMakeTheTablesOnce) {
   }
   for (std::thread& thread : threads) thread.join();
   for (const absl::Status& result : results) EXPECT_TRUE(result.ok()) << result;
+}
+
+TEST(KeyFile, IsMadeOnceByStoresThatStartTogether) {
+  const posthorn::testing::TempDir folder;
+  const std::string path = folder.File("directory.key");
+  std::vector<std::string> keys(8);
+  std::vector<std::thread> threads;
+  for (std::string& key : keys) {
+    threads.emplace_back([&key, &path] {
+      key = LoadOrMakeKey(file::Real(), path, path + ".no-database").value_or("");
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(keys[0].size(), 32U);
+  for (const std::string& key : keys) EXPECT_EQ(key, keys[0]);
 }
 
 TEST_F(ReplicasTest, AStoreWithAnotherKeyIsRefused) {
