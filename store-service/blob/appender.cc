@@ -5,18 +5,12 @@
 #include <utility>
 
 #include "lib/base/clock.h"
-#include "lib/base/crc32c.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/metrics.h"
 
 namespace posthorn::store_service {
 namespace {
-
-// More than this is left for the next commit, so that one answer never waits for too many others'
-// bytes.
-constexpr uint64_t kMostBytes = 16 << 20;
-constexpr std::string_view kPadding("\0\0\0\0\0\0\0", 7);
 
 struct CommitMetrics {
   observe::Counter* appends = observe::NewCounter("posthorn_store_blob_appends_total",
@@ -29,21 +23,18 @@ struct CommitMetrics {
 
 }  // namespace
 
-Appender::Appender(SegmentSet& segments, std::shared_ptr<Segment> segment, Limits limits,
-                   Deliver deliver)
-    : segments_(segments),
-      limits_(limits),
-      deliver_(std::move(deliver)),
-      segment_(std::move(segment)),
-      thread_([this] { Run(); }) {}
+Appender::Appender(BatchWriter& writer, Limits limits, Deliver deliver)
+    : writer_(writer), limits_(limits), deliver_(std::move(deliver)) {
+  for (int i = 0; i < limits_.threads; ++i) threads_.emplace_back([this] { Run(); });
+}
 
 Appender::~Appender() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  work_.notify_one();
-  thread_.join();
+  work_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
 }
 
 void Appender::Append(std::string body, std::string aux, AppendDone done) {
@@ -62,17 +53,12 @@ void Appender::Append(std::string body, std::string aux, AppendDone done) {
   if (first) work_.notify_one();
 }
 
-void Appender::Roll() {
-  const std::lock_guard lock(mutex_);
-  roll_ = true;
-}
-
 BlobStats Appender::Stats() {
   const std::lock_guard lock(mutex_);
   return stats_;
 }
 
-bool Appender::Take(std::vector<Request>& batch, std::vector<AppendDone>& refused) {
+bool Appender::Take(std::vector<Message>& batch, std::vector<AppendDone>& refused) {
   std::unique_lock lock(mutex_);
   work_.wait(lock, [this] { return stop_ || !waiting_.empty() || !refused_.empty(); });
   refused.swap(refused_);
@@ -80,7 +66,7 @@ bool Appender::Take(std::vector<Request>& batch, std::vector<AppendDone>& refuse
   uint64_t bytes = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
     const uint64_t more = batch[i].body.size() + batch[i].aux.size();
-    if (bytes + more > kMostBytes && i > 0) {
+    if (bytes + more > limits_.batch_bytes && i > 0) {
       const auto rest = batch.begin() + static_cast<std::ptrdiff_t>(i);
       waiting_.assign(std::make_move_iterator(rest), std::make_move_iterator(batch.end()));
       batch.erase(rest, batch.end());
@@ -93,7 +79,7 @@ bool Appender::Take(std::vector<Request>& batch, std::vector<AppendDone>& refuse
 }
 
 void Appender::Run() {
-  std::vector<Request> batch;
+  std::vector<Message> batch;
   std::vector<AppendDone> refused;
   while (Take(batch, refused)) {
     std::vector<Completion> overload;
@@ -112,12 +98,11 @@ void Appender::Answer(std::vector<Completion> completions) {
   for (Completion& completion : completions) completion.done(std::move(completion.result));
 }
 
-void Appender::Commit(std::vector<Request> batch) {
+void Appender::Commit(std::vector<Message> batch) {
   static const CommitMetrics kMetrics;
   const int64_t began = base::MonotonicMicros();
   std::vector<BlobRef> refs;
-  absl::Status status = Prepare();
-  if (status.ok()) status = Write(batch, refs);
+  const absl::Status status = writer_.Write(batch, refs);
   kMetrics.seconds->Observe(static_cast<double>(base::MonotonicMicros() - began) / 1e6);
   (status.ok() ? kMetrics.appends : kMetrics.failures)->Add(static_cast<double>(batch.size()));
   {
@@ -132,48 +117,6 @@ void Appender::Commit(std::vector<Request> batch) {
         {std::move(batch[i].done), status.ok() ? absl::StatusOr<BlobRef>(refs[i]) : status});
   }
   Answer(std::move(completions));
-}
-
-absl::Status Appender::Prepare() {
-  bool roll = false;
-  {
-    const std::lock_guard lock(mutex_);
-    roll = std::exchange(roll_, false);
-  }
-  if (segment_ != nullptr && (roll || segment_->durable_end() >= limits_.roll_bytes ||
-                              segment_->OlderThan(limits_.roll_ms))) {
-    segment_->Seal();
-  }
-  if (segment_ != nullptr && !segment_->sealed()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(segment_, segments_.Add());
-  return absl::OkStatus();
-}
-
-absl::Status Appender::Write(const std::vector<Request>& batch, std::vector<BlobRef>& refs) {
-  const uint64_t start = segment_->durable_end();
-  uint64_t offset = start;
-  std::vector<HeaderBytes> headers(batch.size());
-  std::vector<std::string_view> pieces;
-  pieces.reserve(batch.size() * 4 + 1);
-  refs.reserve(batch.size());
-  for (size_t i = 0; i < batch.size(); ++i) {
-    const Request& request = batch[i];
-    RecordHeader header;
-    header.length = header.original_length = request.body.size();
-    header.aux_length = static_cast<uint32_t>(request.aux.size());
-    header.body_crc = base::Crc32c(request.body);
-    header.aux_crc = base::Crc32c(request.aux);
-    headers[i] = EncodeHeader(header, segment_->salt(), offset);
-    pieces.emplace_back(headers[i].data(), kHeaderBytes);
-    pieces.emplace_back(request.body);
-    if (!request.aux.empty()) pieces.emplace_back(request.aux);
-    const uint64_t size = RecordSize(header);
-    const uint64_t padding = size - kHeaderBytes - request.body.size() - request.aux.size();
-    if (padding > 0) pieces.push_back(kPadding.substr(0, padding));
-    refs.push_back({segment_->number() << kBlobOffsetBits | offset, request.body.size()});
-    offset += size;
-  }
-  return segment_->Commit(std::move(pieces), offset - start, "segment.commit");
 }
 
 }  // namespace posthorn::store_service

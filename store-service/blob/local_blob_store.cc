@@ -13,11 +13,14 @@
 #include "store-service/blob/scrubber.h"
 #include "store-service/blob/segment_reader.h"
 #include "store-service/blob/segment_set.h"
+#include "store-service/blob/segment_writer.h"
 #include "store-service/blob/shared_segment_set.h"
 #include "store-service/blob/upload_pool.h"
 
 namespace posthorn::store_service {
 namespace {
+
+constexpr uint64_t kMostBatch = 16 << 20;
 
 std::unique_ptr<SegmentSet> MakeSegments(const LocalBlobOptions& options) {
   auto on_damage = options.on_damage ? options.on_damage : ReportDamage;
@@ -54,10 +57,10 @@ class LocalBlobStore final : public BlobStore {
     const int64_t roll_ms = options_.registry == nullptr ? 0 : options_.shared.roll_ms;
     uploads_ = std::make_unique<UploadPool>(*segments_, std::move(open), options_.most_uploads,
                                             options_.roll_bytes, roll_ms);
+    writer_ = std::make_unique<SegmentWriter>(*segments_, std::move(newest), options_.roll_bytes,
+                                              roll_ms);
     appender_ = std::make_unique<Appender>(
-        *segments_, std::move(newest),
-        Appender::Limits{options_.roll_bytes, options_.most_waiting_bytes, roll_ms},
-        options_.deliver);
+        *writer_, Appender::Limits{options_.most_waiting_bytes, kMostBatch}, options_.deliver);
     return absl::OkStatus();
   }
 
@@ -113,6 +116,7 @@ class LocalBlobStore final : public BlobStore {
   bool loaded_ = false;
   std::mutex collector_;
   std::unique_ptr<UploadPool> uploads_;
+  std::unique_ptr<SegmentWriter> writer_;
   std::unique_ptr<Appender> appender_;
 };
 
@@ -154,7 +158,7 @@ absl::StatusOr<bool> LocalBlobStore::Free(const std::shared_ptr<Segment>& segmen
   if (holder == SegmentSet::Holder::kThis) {
     // Its owner ends it; a later call finds it sealed.
     if (worth_it && share.bytes >= options_.least_roll_bytes) {
-      appender_->Roll();
+      writer_->Roll();
       uploads_->Roll();
     }
     return false;

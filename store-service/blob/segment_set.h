@@ -7,27 +7,23 @@
 //  1. A number is never used twice.
 //  2. What is noted names a new form of a segment before the old form is unlinked.
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "lib/file/file_system.h"
-#include "store-service/blob/blob_store.h"
+#include "store-service/blob/blob_marks.h"
 #include "store-service/blob/segment.h"
 
 namespace posthorn::store_service {
 
-class SegmentSet {
+class SegmentSet : public BlobMarks {
  public:
-  // Called once for each damaged place, on the thread that met it.
-  using OnDamage = std::function<void(const BlobDamage&)>;
   // Who may still write to a segment: this store, another, or nobody for ever.
   enum class Holder { kThis, kOther, kFinal };
   // A name for the next form of a segment, which nobody else writes.
@@ -35,10 +31,6 @@ class SegmentSet {
     std::string path;
     uint32_t generation = 0;
   };
-
-  virtual ~SegmentSet() = default;
-  SegmentSet(const SegmentSet&) = delete;
-  SegmentSet& operator=(const SegmentSet&) = delete;
 
   // Opens what is there; makes the directory when it is missing.
   virtual absl::Status Load() = 0;
@@ -73,17 +65,8 @@ class SegmentSet {
   // Ends what the dead left open, unlinks old forms nobody reads any more.
   virtual absl::Status Tidy() = 0;
 
-  bool IsDead(uint64_t key);
-  void AddDead(const std::vector<uint64_t>& keys);
-  // All keys of `number` that were declared dead.
-  std::unordered_set<uint64_t> DeadOf(uint64_t number);
-  void DropDead(uint64_t number);
-
   const std::string& segments_directory() const { return segments_directory_; }
   file::FileSystem& system() { return system_; }
-
-  void NoteDamage(uint64_t segment, uint64_t offset, std::string what);
-  std::vector<BlobDamage> Damage();
 
  protected:
   SegmentSet(file::FileSystem& system, std::string directory, OnDamage on_damage);
@@ -92,13 +75,6 @@ class SegmentSet {
   file::FileSystem& system_;
   const std::string directory_;
   const std::string segments_directory_;
-
- private:
-  const OnDamage on_damage_;
-  std::shared_mutex dead_mutex_;
-  std::map<uint64_t, std::unordered_set<uint64_t>> dead_;
-  std::mutex damage_mutex_;
-  std::map<std::pair<uint64_t, uint64_t>, std::string> damage_;
 };
 
 }  // namespace posthorn::store_service

@@ -1,0 +1,100 @@
+#pragma once
+
+// The few requests of S3 that the store needs, signed (SigV4), repeated when that may help, and
+// mapped to our errors. libcurl's headers stay in the .cc files. Any thread; blocks.
+//
+// Errors: kNotFound: no such object. kResourceExhausted: the quota is used up or the service is
+// full. kUnavailable: everything else, after the last try; a refusal (403, no such bucket) is
+// logged as an error too, for no mail flows until a person acts.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace posthorn::store_service {
+
+struct S3Target {
+  std::string endpoint;  // "https://s3.eu-central-1.amazonaws.com", no slash at the end
+  std::string region = "us-east-1";
+  std::string bucket;
+  std::string prefix;  // "" or "mail/": before every name
+  std::string access_key;
+  std::string secret_key;
+};
+// `url`: s3://BUCKET[/PREFIX]; `credentials`: the file's text, access key and secret key on a line
+// each. An empty endpoint is Amazon's for the region. kInvalidArgument says what is wrong.
+absl::StatusOr<S3Target> ParseS3Target(std::string_view url, std::string_view endpoint,
+                                       std::string_view region, std::string_view credentials);
+
+struct S3Timing {
+  int64_t connect_ms = 3'000;
+  // No byte for so long: this try is over.
+  int64_t stall_ms = 10'000;
+  int64_t first_pause_ms = 50;
+  int64_t longest_pause_ms = 3'000;
+  // After so long no further try begins.
+  int64_t give_up_ms = 20'000;
+};
+
+// Bytes to be put: in memory, or drawn from elsewhere.
+struct S3Body {
+  uint64_t size = 0;
+  std::string_view bytes;  // when `read` is empty
+  // Fills `out` from `offset`, all of it.
+  std::function<absl::Status(uint64_t offset, std::string& out)> read;
+  std::string sha256;  // hex; needed with `read`
+};
+
+struct S3Range {
+  std::string bytes;
+  uint64_t object_size = 0;
+};
+struct S3Object {
+  std::string name;  // without the prefix
+  uint64_t size = 0;
+  int64_t modified_ms = 0;
+};
+
+class S3Client {
+ public:
+  S3Client(S3Target target, S3Timing timing);
+  ~S3Client();
+  S3Client(const S3Client&) = delete;
+  S3Client& operator=(const S3Client&) = delete;
+
+  absl::Status Put(const std::string& name, const S3Body& body);
+  // At most `length` bytes from `offset`; fewer only at the object's end.
+  absl::StatusOr<S3Range> Get(const std::string& name, uint64_t offset, uint64_t length);
+  // OK also when it was not there.
+  absl::Status Delete(const std::string& name);
+  // Names that begin with `prefix` and come after `after`, in order; at most `most`.
+  absl::StatusOr<std::vector<S3Object>> List(const std::string& prefix, const std::string& after,
+                                             size_t most);
+  const S3Target& target() const { return target_; }
+
+ private:
+  struct Request;
+  struct Reply;
+  class Handle;
+  absl::StatusOr<Reply> Repeat(Request request);
+  Reply Once(const Request& request);
+  std::unique_ptr<Handle> Take();
+  void Give(std::unique_ptr<Handle> handle);
+  std::string UrlOf(const Request& request) const;
+
+  const S3Target target_;
+  const S3Timing timing_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Handle>> idle_;  // with their open connections
+};
+
+std::string Sha256Hex(std::string_view bytes);
+
+}  // namespace posthorn::store_service
