@@ -22,6 +22,7 @@ enum class RecordKind : uint8_t {
   kMessage = 2,
   kCommit = 3,  // everything before it was written by finished group commits
   kMap = 4,  // in a rewritten segment: pairs of (offset in keys, offset in this file), 8 bytes each
+  kSources = 5,  // in a merged object: the names of those it was made of, a line each
 };
 
 struct RecordHeader {

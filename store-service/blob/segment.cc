@@ -44,36 +44,43 @@ absl::StatusOr<std::shared_ptr<Segment>> Segment::Create(file::FileSystem& syste
   return std::shared_ptr<Segment>(new Segment(std::move(made), path, head));
 }
 
-absl::StatusOr<std::shared_ptr<Segment>> Segment::OpenFile(file::FileSystem& system,
+absl::StatusOr<std::shared_ptr<Segment>> Segment::ReadHead(std::unique_ptr<file::File> file,
                                                            const std::string& path,
                                                            uint64_t number) {
-  ASSIGN_OR_RETURN(std::unique_ptr<file::File> opened, system.Open(path, file::Mode::kReadWrite));
   std::string bytes(kFirstRecord, '\0');
-  ASSIGN_OR_RETURN(const size_t got, opened->ReadAt(0, bytes));
+  ASSIGN_OR_RETURN(const size_t got, file->ReadAt(0, bytes));
   bytes.resize(got);
   const std::optional<SegmentHead> head = DecodeSegmentHead(bytes);
   if (!head || head->number != number) {
     return base::DataLoss(base::StrCat(path, ": the segment's head is damaged"));
   }
-  return std::shared_ptr<Segment>(new Segment(std::move(opened), path, *head));
+  return std::shared_ptr<Segment>(new Segment(std::move(file), path, *head));
 }
 
-absl::StatusOr<std::shared_ptr<Segment>> Segment::Open(file::FileSystem& system,
-                                                       const std::string& path, uint64_t number,
-                                                       uint64_t sealed) {
-  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, OpenFile(system, path, number));
-  if (sealed != 0) {
-    segment->durable_end_ = sealed;
+absl::StatusOr<std::shared_ptr<Segment>> Segment::OpenSealed(std::unique_ptr<file::File> file,
+                                                             const std::string& path,
+                                                             uint64_t number, uint64_t size) {
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, ReadHead(std::move(file), path, number));
+  if (size != 0) {
+    segment->durable_end_ = size;
     segment->Seal();
   }
   if (segment->generation() > 0) RETURN_IF_ERROR(segment->LoadMap());
   return segment;
 }
 
+absl::StatusOr<std::shared_ptr<Segment>> Segment::Open(file::FileSystem& system,
+                                                       const std::string& path, uint64_t number,
+                                                       uint64_t sealed) {
+  ASSIGN_OR_RETURN(std::unique_ptr<file::File> opened, system.Open(path, file::Mode::kReadWrite));
+  return OpenSealed(std::move(opened), path, number, sealed);
+}
+
 absl::StatusOr<std::shared_ptr<Segment>> Segment::OpenOthers(file::FileSystem& system,
                                                              const std::string& path,
                                                              uint64_t number) {
-  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, OpenFile(system, path, number));
+  ASSIGN_OR_RETURN(std::unique_ptr<file::File> opened, system.Open(path, file::Mode::kReadWrite));
+  ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment, ReadHead(std::move(opened), path, number));
   ASSIGN_OR_RETURN(const uint64_t size, segment->file_->Size());
   segment->durable_end_ = size;
   return segment;
@@ -198,8 +205,8 @@ absl::Status Segment::Commit(std::vector<std::string_view> pieces, uint64_t byte
   return absl::OkStatus();
 }
 
+// The map is the last record before the only commit mark; in a merged object it is the first.
 absl::Status Segment::LoadMap() {
-  // The map is the last record before the only commit mark.
   if (!sealed()) {
     ASSIGN_OR_RETURN(const uint64_t size, file_->Size());
     durable_end_ = size;
@@ -208,7 +215,7 @@ absl::Status Segment::LoadMap() {
   std::optional<Found> found_map;
   RETURN_IF_ERROR(Walk([&](const Found& found) {
     if (!found.damaged && found.header.kind == RecordKind::kMap) found_map = found;
-    return true;
+    return !found_map;
   }));
   if (!found_map) return base::DataLoss(base::StrCat(path_, ": the map is missing"));
   std::string bytes(found_map->header.length, '\0');

@@ -42,6 +42,10 @@ class Segment {
   static absl::StatusOr<std::shared_ptr<Segment>> Open(file::FileSystem& system,
                                                        const std::string& path, uint64_t number,
                                                        uint64_t sealed);
+  // The same from what was opened already; it has its final `size`.
+  static absl::StatusOr<std::shared_ptr<Segment>> OpenSealed(std::unique_ptr<file::File> file,
+                                                             const std::string& path,
+                                                             uint64_t number, uint64_t size);
   // One that somebody else may be writing: everything in the file so far can be read, also what is
   // not committed yet. Read only keys that were handed out, or Examine() it and walk.
   static absl::StatusOr<std::shared_ptr<Segment>> OpenOthers(file::FileSystem& system,
@@ -96,7 +100,7 @@ class Segment {
  private:
   Segment(std::unique_ptr<file::File> file, std::string path, SegmentHead head)
       : file_(std::move(file)), path_(std::move(path)), head_(head) {}
-  static absl::StatusOr<std::shared_ptr<Segment>> OpenFile(file::FileSystem& system,
+  static absl::StatusOr<std::shared_ptr<Segment>> ReadHead(std::unique_ptr<file::File> file,
                                                            const std::string& path,
                                                            uint64_t number);
   // `from` must be where a record begins.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <thread>
 #include <utility>
@@ -21,7 +22,6 @@ namespace {
 
 constexpr size_t kMostIdle = 16;
 constexpr uint64_t kMostAnswer = uint64_t{80} << 20;
-constexpr uint64_t kReadStep = uint64_t{1} << 20;
 
 std::string EncodeForUrl(std::string_view text) {
   std::string out;
@@ -64,8 +64,7 @@ struct S3Client::Request {
   std::string name;   // empty: the bucket
   std::string query;  // sorted and encoded, as it is signed
   std::string range;
-  const S3Body* body = nullptr;
-  std::string sha256;
+  std::optional<std::string_view> body;
 };
 struct S3Client::Reply {
   int curl = 0;
@@ -86,9 +85,9 @@ class S3Client::Handle {
   void Set(CURLoption option, T value) {
     curl_easy_setopt(curl_, option, value);
   }
-  void Prepare(const S3Body* body) {
+  void Prepare(std::optional<std::string_view> body) {
     curl_easy_reset(curl_);  // keeps its connections
-    body_ = body;
+    body_ = body.value_or("");
     sent_ = 0;
     answer_.clear();
     object_size_ = 0;
@@ -99,9 +98,9 @@ class S3Client::Handle {
     Set(CURLOPT_WRITEDATA, this);
     Set(CURLOPT_HEADERFUNCTION, &Handle::OnHeader);
     Set(CURLOPT_HEADERDATA, this);
-    if (body == nullptr) return;
+    if (!body) return;
     Set(CURLOPT_UPLOAD, 1L);
-    Set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body->size));
+    Set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body_.size()));
     Set(CURLOPT_READFUNCTION, &Handle::OnRead);
     Set(CURLOPT_READDATA, this);
     Set(CURLOPT_SEEKFUNCTION, &Handle::OnSeek);
@@ -142,31 +141,19 @@ class S3Client::Handle {
   }
   static int OnSeek(void* self, curl_off_t offset, int origin) {
     if (origin != SEEK_SET) return CURL_SEEKFUNC_FAIL;
-    static_cast<Handle*>(self)->sent_ = static_cast<uint64_t>(offset);
+    static_cast<Handle*>(self)->sent_ = static_cast<size_t>(offset);
     return CURL_SEEKFUNC_OK;
   }
   size_t Send(char* out, size_t most) {
-    const uint64_t count = std::min<uint64_t>(most, body_->size - sent_);
-    if (!body_->read) {
-      std::copy_n(body_->bytes.data() + sent_, count, out);
-    } else if (count > 0) {
-      const bool held = sent_ >= step_start_ && sent_ + count <= step_start_ + step_.size();
-      if (!held || sent_ == 0) {
-        step_start_ = sent_;
-        step_.resize(std::min<uint64_t>(std::max(kReadStep, count), body_->size - sent_));
-        if (!body_->read(sent_, step_).ok()) return CURL_READFUNC_ABORT;
-      }
-      std::copy_n(step_.data() + (sent_ - step_start_), count, out);
-    }
-    sent_ += count;
-    return count;
+    const std::string_view part = body_.substr(sent_, most);
+    std::copy(part.begin(), part.end(), out);
+    sent_ += part.size();
+    return part.size();
   }
 
   CURL* const curl_;
-  const S3Body* body_ = nullptr;
-  uint64_t sent_ = 0;
-  std::string step_;
-  uint64_t step_start_ = 0;
+  std::string_view body_;
+  size_t sent_ = 0;
   std::string answer_;
   uint64_t object_size_ = 0;
   char error_[CURL_ERROR_SIZE] = "";
@@ -206,7 +193,7 @@ S3Client::Reply S3Client::Once(const Request& request) {
   const std::string provider = base::StrCat("aws:amz:", target_.region, ":s3");
   handle->Set(CURLOPT_URL, url.c_str());
   handle->Set(CURLOPT_PROTOCOLS_STR, "http,https");
-  if (request.body == nullptr) handle->Set(CURLOPT_CUSTOMREQUEST, request.method);
+  if (!request.body) handle->Set(CURLOPT_CUSTOMREQUEST, request.method);
   handle->Set(CURLOPT_AWS_SIGV4, provider.c_str());
   handle->Set(CURLOPT_USERNAME, target_.access_key.c_str());
   handle->Set(CURLOPT_PASSWORD, target_.secret_key.c_str());
@@ -214,17 +201,19 @@ S3Client::Reply S3Client::Once(const Request& request) {
   handle->Set(CURLOPT_LOW_SPEED_LIMIT, 1L);
   handle->Set(CURLOPT_LOW_SPEED_TIME, std::max(1L, static_cast<long>(timing_.stall_ms / 1000)));
   // A server that sends a byte now and then holds nobody for ever: a megabyte a second is asked.
-  const uint64_t size = request.body != nullptr ? request.body->size : 0;
-  handle->Set(CURLOPT_TIMEOUT_MS, static_cast<long>(timing_.stall_ms * 3 + int64_t(size / 1000)));
+  const size_t size = request.body.value_or("").size();
+  handle->Set(CURLOPT_TIMEOUT_MS,
+              static_cast<long>(timing_.stall_ms * 3 + static_cast<int64_t>(size / 1000)));
   if (!request.range.empty()) handle->Set(CURLOPT_RANGE, request.range.c_str());
   // Its own words are signed with the port, which libcurl leaves out in some versions.
   const std::string host =
       base::StrCat("Host: ", target_.endpoint.substr(target_.endpoint.find("://") + 3));
-  const std::string hash = base::StrCat("x-amz-content-sha256: ", request.sha256);
+  const std::string hash =
+      base::StrCat("x-amz-content-sha256: ", Sha256Hex(request.body.value_or("")));
   curl_slist* headers = curl_slist_append(nullptr, host.c_str());
   headers = curl_slist_append(headers, hash.c_str());
   headers = curl_slist_append(headers, "Expect:");
-  if (request.body != nullptr) {
+  if (request.body) {
     headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
   }
   handle->Set(CURLOPT_HTTPHEADER, headers);
@@ -235,8 +224,6 @@ S3Client::Reply S3Client::Once(const Request& request) {
 }
 
 absl::StatusOr<S3Client::Reply> S3Client::Repeat(Request request) {
-  static const std::string kNoBody = Sha256Hex("");
-  if (request.sha256.empty()) request.sha256 = kNoBody;
   thread_local std::minstd_rand random(std::random_device{}());
   const int64_t began = base::MonotonicMicros();
   int64_t pause = timing_.first_pause_ms;
@@ -264,12 +251,8 @@ absl::StatusOr<S3Client::Reply> S3Client::Repeat(Request request) {
   }
 }
 
-absl::Status S3Client::Put(const std::string& name, const S3Body& body) {
-  return Repeat({.method = "PUT",
-                 .name = name,
-                 .body = &body,
-                 .sha256 = body.read ? body.sha256 : Sha256Hex(body.bytes)})
-      .status();
+absl::Status S3Client::Put(const std::string& name, std::string_view bytes) {
+  return Repeat({.method = "PUT", .name = name, .body = bytes}).status();
 }
 
 absl::StatusOr<S3Range> S3Client::Get(const std::string& name, uint64_t offset, uint64_t length) {

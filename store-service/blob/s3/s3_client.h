@@ -8,7 +8,6 @@
 // logged as an error too, for no mail flows until a person acts.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,15 +42,6 @@ struct S3Timing {
   int64_t give_up_ms = 20'000;
 };
 
-// Bytes to be put: in memory, or drawn from elsewhere.
-struct S3Body {
-  uint64_t size = 0;
-  std::string_view bytes;  // when `read` is empty
-  // Fills `out` from `offset`, all of it.
-  std::function<absl::Status(uint64_t offset, std::string& out)> read;
-  std::string sha256;  // hex; needed with `read`
-};
-
 struct S3Range {
   std::string bytes;
   uint64_t object_size = 0;
@@ -69,7 +59,7 @@ class S3Client {
   S3Client(const S3Client&) = delete;
   S3Client& operator=(const S3Client&) = delete;
 
-  absl::Status Put(const std::string& name, const S3Body& body);
+  absl::Status Put(const std::string& name, std::string_view bytes);
   // At most `length` bytes from `offset`; fewer only at the object's end.
   absl::StatusOr<S3Range> Get(const std::string& name, uint64_t offset, uint64_t length);
   // OK also when it was not there.
