@@ -16,12 +16,12 @@
 #include "lib/process/version.h"
 #include "posthorn/config/v1/kinds.pb.h"
 #include "store-service/auth/authenticator.h"
-#include "store-service/blob/local_blob_store.h"
 #include "store-service/blob/scrubber.h"
 #include "store-service/collector/collector.h"
 #include "store-service/databases.h"
 #include "store-service/events/event_store.h"
 #include "store-service/mailbox/mail_store.h"
+#include "store-service/message_files.h"
 #include "store-service/objects/configuration.h"
 #include "store-service/service/admin_service.h"
 #include "store-service/service/blobs_service.h"
@@ -43,21 +43,6 @@ constexpr std::chrono::milliseconds kDatabasePause{500};
 // How long a replica that was killed keeps its lanes.
 constexpr int64_t kLeaseMs = 6000;
 constexpr int64_t kReclaimMs = 5000;
-
-absl::StatusOr<std::unique_ptr<BlobStore>> OpenBlobs(net::Loop& loop, file::FileSystem& files,
-                                                     const std::string& directory) {
-  RETURN_IF_ERROR(files.MakeDirectory(directory));
-  LocalBlobOptions options;
-  options.directory = directory;
-  options.system = &files;
-  options.deliver = [&loop](std::vector<Completion> batch) {
-    auto shared = std::make_shared<std::vector<Completion>>(std::move(batch));
-    loop.Post([shared] {
-      for (Completion& completion : *shared) completion.done(std::move(completion.result));
-    });
-  };
-  return OpenLocalBlobStore(std::move(options));
-}
 
 absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
                                                        const std::string& directory) {
@@ -84,9 +69,11 @@ MailStore::Options MailOptions(const process::Flags& flags) {
 }  // namespace
 
 process::Service::Options StoreOptions() {
+  std::vector<std::string> own_flags = DatabaseFlags();
+  for (std::string& flag : MessageFileFlags()) own_flags.push_back(std::move(flag));
   // The configuration lies here: the store cannot wait for it, and takes what it needs as it comes.
   return {.process = "store-service",
-          .own_flags = DatabaseFlags(),
+          .own_flags = std::move(own_flags),
           .wants_config = false,
           .caller_roles = Everybody()};
 }
@@ -97,7 +84,7 @@ struct Store::Parts {
   std::unique_ptr<Configuration> configuration;
   std::unique_ptr<TicketSigner> signer;
   std::unique_ptr<Authenticator> authenticator;
-  std::unique_ptr<BlobStore> blobs;
+  MessageFiles messages;
   std::unique_ptr<EventStore> events;
   std::unique_ptr<Database> database;
   std::unique_ptr<net::BlockingPool> files;
@@ -130,7 +117,7 @@ net::Task<absl::Status> Store::SetUp() {
   observe::Info("store.open", {{"revision", parts_->configuration->head()},
                                {"domains", model.domains()},
                                {"accounts", model.accounts()},
-                               {"segments", parts_->blobs->Stats().segments}});
+                               {"segments", parts_->messages.blobs->Stats().segments}});
   co_return absl::OkStatus();
 }
 
@@ -168,22 +155,22 @@ absl::Status Store::Open() {
                            .key_file = OwnFlag(service_.flags(), "key-file"),
                            .hash_threads = std::clamp<int>(
                                static_cast<int>(std::thread::hardware_concurrency()), 2, 8)}));
-  ASSIGN_OR_RETURN(parts.blobs, OpenBlobs(loop, files, data + "/blobs"));
+  ASSIGN_OR_RETURN(parts.messages, OpenMessageFiles(service_, parts.shared));
   ASSIGN_OR_RETURN(parts.events, OpenEvents(files, data + "/events"));
   RETURN_IF_ERROR(files.SyncDirectory(data, "store.data"));
   parts.signer = std::make_unique<TicketSigner>(parts.configuration->box().Derive("ticket"),
                                                 parts.configuration->model());
   parts.authenticator = std::make_unique<Authenticator>(*parts.configuration, *parts.signer);
   parts.files = std::make_unique<net::BlockingPool>(loop, "files", kFileThreads, kMaxQueuedFiles);
-  parts.digests = std::make_unique<DigestCache>(*parts.blobs, *parts.files, kDigestBudget);
-  parts.scrubber = std::make_unique<Scrubber>(*parts.blobs, ScrubberOptions());
+  parts.digests = std::make_unique<DigestCache>(*parts.messages.blobs, *parts.files, kDigestBudget);
+  parts.scrubber = std::make_unique<Scrubber>(*parts.messages.blobs, ScrubberOptions());
   return absl::OkStatus();
 }
 
 net::Task<absl::Status> Store::StartMail() {
   Parts& parts = *parts_;
   parts.mail = std::make_unique<MailStore>(
-      MailStore::Parts{service_.loop(), *parts.database, *parts.blobs, *parts.digests,
+      MailStore::Parts{service_.loop(), *parts.database, *parts.messages.blobs, *parts.digests,
                        parts.configuration->model(), *parts.signer},
       MailOptions(service_.flags()));
   service_.OnStop([&parts] {
@@ -205,8 +192,8 @@ net::Task<absl::Status> Store::Serve() {
   parts.directory_service =
       std::make_unique<DirectoryService>(*parts.configuration, *parts.authenticator);
   parts.directory_service->SetUsage(*parts.mail);
-  parts.blobs_service =
-      std::make_unique<BlobsService>(service_.loop(), *parts.blobs, *parts.digests, *parts.files);
+  parts.blobs_service = std::make_unique<BlobsService>(service_.loop(), *parts.messages.blobs,
+                                                       *parts.digests, *parts.files);
   parts.journals_service = std::make_unique<JournalsService>(service_.loop(), *parts.configuration);
   parts.trace_service = std::make_unique<TraceService>(*parts.events, *parts.files);
   if (parts.shared != nullptr) {
@@ -219,7 +206,7 @@ net::Task<absl::Status> Store::Serve() {
   parts.journals_service->Register(server);
   parts.trace_service->Register(server);
   parts.admin_service = std::make_unique<AdminService>(AdminService::Parts{
-      service_.loop(), *parts.configuration, *parts.blobs, *parts.events, *parts.database,
+      service_.loop(), *parts.configuration, *parts.messages.blobs, *parts.events, *parts.database,
       parts.mail->lanes(), *parts.mail, *parts.journals_service});
   parts.admin_service->Register(server);
   parts.mail->Register(server);
@@ -228,7 +215,7 @@ net::Task<absl::Status> Store::Serve() {
 
 void Store::StartCollector() {
   MailStore* const mail = parts_->mail.get();
-  parts_->collector = std::make_unique<Collector>(mail->lanes(), *parts_->blobs,
+  parts_->collector = std::make_unique<Collector>(mail->lanes(), *parts_->messages.blobs,
                                                   *parts_->journals_service, CollectorOptions());
   service_.loop().Spawn("collector",
                         parts_->collector->Run([mail] { return mail->OldestUnfinishedMs(); }));

@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -73,6 +74,8 @@ def sign(key, text):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16  # an answer is one packet: no waiting for acknowledgements
     root = ""
     faults = Faults()
 
@@ -130,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
     def drop(self):
         self.close_connection = True
         self.wfile.flush()
-        self.connection.shutdown(2)
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def refuse(self, status, code):
         self.answer(status, f"<?xml version='1.0'?><Error><Code>{code}</Code></Error>".encode())
@@ -227,7 +230,6 @@ def quote_path(path):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
-    disable_nagle_algorithm = True
 
     def handle_error(self, *_):
         pass

@@ -20,7 +20,7 @@ CREATE TABLE blob_registry (id INTEGER PRIMARY KEY, next INTEGER NOT NULL, ident
   guard INTEGER NOT NULL);
 INSERT INTO blob_registry (id, next, identity, guard) VALUES (1, 1, '', 0);
 )",
-                                                 R"(
+                                                  R"(
 CREATE TABLE IF NOT EXISTS blob_segment (number BIGINT NOT NULL PRIMARY KEY,
   writer VARBINARY(255) NOT NULL, state INT NOT NULL, generation BIGINT NOT NULL,
   reserved BIGINT NOT NULL, sealed BIGINT NOT NULL, doubtful BIGINT NOT NULL,
@@ -63,7 +63,7 @@ absl::Status Translate(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SegmentRegistry>> SqlSegmentRegistry::Open(
-    std::unique_ptr<sql::Database> database) {
+    std::shared_ptr<sql::Database> database) {
   ASSIGN_OR_RETURN(std::unique_ptr<sql::Connection> connection, database->Connect());
   RETURN_IF_ERROR(connection->Migrate("blobs", kSchema));
   return std::unique_ptr<SegmentRegistry>(

@@ -15,7 +15,7 @@ class SqlSegmentRegistry final : public SegmentRegistry {
  public:
   // Connects and brings the tables up to date.
   static absl::StatusOr<std::unique_ptr<SegmentRegistry>> Open(
-      std::unique_ptr<sql::Database> database);
+      std::shared_ptr<sql::Database> database);
 
   absl::StatusOr<SegmentRow> Take(const std::string& writer) override;
   absl::StatusOr<SegmentRow> Find(uint64_t number) override;
@@ -26,7 +26,7 @@ class SqlSegmentRegistry final : public SegmentRegistry {
   absl::StatusOr<std::string> Identity(const std::string& proposed) override;
 
  private:
-  SqlSegmentRegistry(std::unique_ptr<sql::Database> database,
+  SqlSegmentRegistry(std::shared_ptr<sql::Database> database,
                      std::unique_ptr<sql::Connection> connection)
       : database_(std::move(database)), connection_(std::move(connection)) {}
   absl::Status Insert(const SegmentRow& row);
@@ -34,7 +34,7 @@ class SqlSegmentRegistry final : public SegmentRegistry {
   // Whether a change whose answer was lost happened: the row as it was wanted.
   absl::StatusOr<bool> Happened(const SegmentRow& wanted);
 
-  const std::unique_ptr<sql::Database> database_;
+  const std::shared_ptr<sql::Database> database_;
   std::mutex mutex_;
   const std::unique_ptr<sql::Connection> connection_;
 };

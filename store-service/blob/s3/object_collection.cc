@@ -205,7 +205,10 @@ absl::Status ObjectCollection::WhatIsGone(uint64_t segment, const std::vector<ui
     for (const uint64_t key : keys) {
       if (!MayHold(unit, key)) continue;
       if (unit.name.generation > 0 && map == nullptr) {
-        ASSIGN_OR_RETURN(map, reader_.MapOf(unit.name));
+        const auto read = reader_.MapOf(unit.name);
+        if (absl::IsNotFound(read.status())) break;  // by another collector
+        RETURN_IF_ERROR(read.status());
+        map = *read;
       }
       const auto here = [&](const auto& place) { return place.first == OffsetOf(key); };
       if (map == nullptr || std::any_of(map->places.begin(), map->places.end(), here)) {

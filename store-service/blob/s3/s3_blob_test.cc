@@ -255,7 +255,9 @@ TEST_F(S3, CollectorThatDiesAtAnyStepLosesNothing) {
       }
     }
   }
-  const auto collector = Open("collector");
+  S3BlobOptions options = Options("collector");
+  options.merge.dead_share = 0.001;
+  const auto collector = OpenWith(options);
   std::vector<uint64_t> left = dead;
   for (int round = 0; round < 4; ++round) {
     for (const uint64_t key : collector->Destroy(left).value()) std::erase(left, key);

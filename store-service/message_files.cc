@@ -1,0 +1,89 @@
+#include "store-service/message_files.h"
+
+#include <unistd.h>
+
+#include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
+#include "lib/file/file_system.h"
+#include "lib/net/loop.h"
+#include "store-service/blob/local_blob_store.h"
+#include "store-service/blob/registry/sql_segment_registry.h"
+#include "store-service/blob/s3/s3_blob_store.h"
+#include "store-service/database/sql/sqlite.h"
+#include "store-service/databases.h"
+
+namespace posthorn::store_service {
+namespace {
+
+constexpr size_t kMegabyte = size_t{1} << 20;
+
+std::function<void(std::vector<Completion>)> DeliverOn(net::Loop& loop) {
+  return [&loop](std::vector<Completion> batch) {
+    auto shared = std::make_shared<std::vector<Completion>>(std::move(batch));
+    loop.Post([shared] {
+      for (Completion& completion : *shared) completion.done(std::move(completion.result));
+    });
+  };
+}
+
+std::string NameOf(const process::Flags& flags) {
+  if (!flags.name.empty()) return flags.name;
+  char host[256] = "store";
+  ::gethostname(host, sizeof(host) - 1);
+  return host;
+}
+
+absl::StatusOr<S3BlobOptions> S3Options(const process::Flags& flags, const std::string& where) {
+  const std::string file = OwnFlag(flags, "s3-credentials-file");
+  if (file.empty()) return base::Invalid("--blobs s3://…: --s3-credentials-file is missing");
+  const absl::StatusOr<std::string> credentials = file::ReadWhole(file::Real(), file);
+  if (!credentials.ok()) return base::Annotate(credentials.status(), "--s3-credentials-file");
+  S3BlobOptions options;
+  ASSIGN_OR_RETURN(options.target, ParseS3Target(where, OwnFlag(flags, "s3-endpoint"),
+                                                 OwnFlag(flags, "s3-region"), *credentials));
+  if (const std::string text = OwnFlag(flags, "s3-cache"); !text.empty()) {
+    const auto megabytes = base::ParseInt<size_t>(text);
+    if (!megabytes) return base::Invalid("--s3-cache: megabytes are expected");
+    options.cache_bytes = *megabytes * kMegabyte;
+  }
+  options.spool = flags.data + "/uploads";
+  return options;
+}
+
+}  // namespace
+
+std::vector<std::string> MessageFileFlags() {
+  return {"--blobs", "--s3-endpoint", "--s3-region", "--s3-credentials-file", "--s3-cache"};
+}
+
+absl::StatusOr<MessageFiles> OpenMessageFiles(process::Service& service,
+                                              std::shared_ptr<sql::Database> shared) {
+  const process::Flags& flags = service.flags();
+  std::string where = OwnFlag(flags, "blobs");
+  const bool bucket = where.starts_with("s3://");
+  if (where.empty()) where = flags.data + "/blobs";
+  MessageFiles files;
+  if (shared == nullptr && bucket) {
+    shared = sql::OpenSqlite({.path = flags.data + "/blobs.db", .vfs = "posthorn-directory"});
+  }
+  if (shared != nullptr) {
+    ASSIGN_OR_RETURN(files.registry, SqlSegmentRegistry::Open(std::move(shared)));
+  }
+  if (bucket) {
+    ASSIGN_OR_RETURN(S3BlobOptions options, S3Options(flags, where));
+    options.registry = files.registry.get();
+    options.writer = NameOf(flags);
+    options.deliver = DeliverOn(service.loop());
+    ASSIGN_OR_RETURN(files.blobs, OpenS3BlobStore(std::move(options)));
+    return files;
+  }
+  LocalBlobOptions options;
+  options.directory = where;
+  options.registry = files.registry.get();
+  options.writer = NameOf(flags);
+  options.deliver = DeliverOn(service.loop());
+  ASSIGN_OR_RETURN(files.blobs, OpenLocalBlobStore(std::move(options)));
+  return files;
+}
+
+}  // namespace posthorn::store_service
