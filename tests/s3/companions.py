@@ -44,9 +44,9 @@ class Companion:
         self.processes = []
 
     def run(self, arguments, port, log):
-        out = open(self.folder / log, "wb")
-        process = subprocess.Popen([str(a) for a in arguments], stdout=out, stderr=out, cwd=self.folder,
-                                   start_new_session=True)
+        with open(self.folder / log, "wb") as out:
+            process = subprocess.Popen([str(a) for a in arguments], stdout=out, stderr=out, cwd=self.folder,
+                                       start_new_session=True)
         self.processes.append(process)
         wait_for_port(port, process)
 

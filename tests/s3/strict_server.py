@@ -102,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
         signed = names.split(";")
         if signed != sorted(signed) or not {"host", "x-amz-date", "x-amz-content-sha256"} <= set(signed):
             raise Refused(403, "AccessDenied")
+        if any(name not in self.headers for name in signed):
+            raise Refused(403, "AccessDenied")  # signed, and not sent
         claimed = self.headers.get("X-Amz-Content-Sha256", "")
         if claimed != hashlib.sha256(body).hexdigest():
             raise Refused(400, "XAmzContentSHA256Mismatch")

@@ -205,14 +205,14 @@ S3Client::Reply S3Client::Once(const Request& request) {
   handle->Set(CURLOPT_TIMEOUT_MS,
               static_cast<long>(timing_.stall_ms * 3 + static_cast<int64_t>(size / 1000)));
   if (!request.range.empty()) handle->Set(CURLOPT_RANGE, request.range.c_str());
-  // Its own words are signed with the port, which libcurl leaves out in some versions.
+  // Named here, so that it is signed with the port, which some versions of libcurl leave out. What
+  // is named is signed, also what is then not sent: no "Expect:".
   const std::string host =
       base::StrCat("Host: ", target_.endpoint.substr(target_.endpoint.find("://") + 3));
   const std::string hash =
       base::StrCat("x-amz-content-sha256: ", Sha256Hex(request.body.value_or("")));
   curl_slist* headers = curl_slist_append(nullptr, host.c_str());
   headers = curl_slist_append(headers, hash.c_str());
-  headers = curl_slist_append(headers, "Expect:");
   if (request.body) {
     headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
   }

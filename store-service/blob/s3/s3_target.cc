@@ -38,7 +38,9 @@ absl::StatusOr<S3Target> ParseS3Target(std::string_view url, std::string_view en
   while (target.endpoint.ends_with('/')) target.endpoint.pop_back();
   const bool known =
       target.endpoint.starts_with("http://") || target.endpoint.starts_with("https://");
-  if (!known) return base::Invalid("--s3-endpoint: http:// or https:// is expected");
+  if (!known || target.endpoint.find('/', target.endpoint.find("://") + 3) != std::string::npos) {
+    return base::Invalid("--s3-endpoint: http:// or https:// and a host are expected");
+  }
   std::vector<std::string_view> words;
   for (const std::string_view line : base::Split(credentials, '\n')) {
     if (const std::string_view word = base::Trim(line); !word.empty()) words.push_back(word);
