@@ -17,7 +17,7 @@ namespace posthorn::store_service {
 namespace {
 
 // The three of them keep the same contract.
-class Registry : public testing::TestWithParam<const char*> {
+class Registry : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     if (std::string(GetParam()) == "mysql") name_ = Server().NewDatabase();
@@ -141,7 +141,7 @@ TEST_P(Registry, StoresShareAFolderOverIt) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Registry, testing::Values("memory", "sqlite", "mysql"),
+INSTANTIATE_TEST_SUITE_P(Engines, Registry, ::testing::Values("memory", "sqlite", "mysql"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -87,8 +87,6 @@ class S3Client::Handle {
   }
   void Prepare(std::optional<std::string_view> body) {
     curl_easy_reset(curl_);  // keeps its connections
-    body_ = body.value_or("");
-    sent_ = 0;
     answer_.clear();
     object_size_ = 0;
     error_[0] = '\0';
@@ -99,12 +97,10 @@ class S3Client::Handle {
     Set(CURLOPT_HEADERFUNCTION, &Handle::OnHeader);
     Set(CURLOPT_HEADERDATA, this);
     if (!body) return;
-    Set(CURLOPT_UPLOAD, 1L);
-    Set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body_.size()));
-    Set(CURLOPT_READFUNCTION, &Handle::OnRead);
-    Set(CURLOPT_READDATA, this);
-    Set(CURLOPT_SEEKFUNCTION, &Handle::OnSeek);
-    Set(CURLOPT_SEEKDATA, this);
+    // As a POST's: a PUT's would be announced by "Expect:" and wait for leave each time.
+    Set(CURLOPT_POST, 1L);
+    Set(CURLOPT_POSTFIELDS, body->data());
+    Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
     Set(CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024);
   }
   Reply Perform() {
@@ -136,24 +132,7 @@ class S3Client::Handle {
     }
     return count;
   }
-  static size_t OnRead(char* out, size_t, size_t most, void* self) {
-    return static_cast<Handle*>(self)->Send(out, most);
-  }
-  static int OnSeek(void* self, curl_off_t offset, int origin) {
-    if (origin != SEEK_SET) return CURL_SEEKFUNC_FAIL;
-    static_cast<Handle*>(self)->sent_ = static_cast<size_t>(offset);
-    return CURL_SEEKFUNC_OK;
-  }
-  size_t Send(char* out, size_t most) {
-    const std::string_view part = body_.substr(sent_, most);
-    std::copy(part.begin(), part.end(), out);
-    sent_ += part.size();
-    return part.size();
-  }
-
   CURL* const curl_;
-  std::string_view body_;
-  size_t sent_ = 0;
   std::string answer_;
   uint64_t object_size_ = 0;
   char error_[CURL_ERROR_SIZE] = "";
@@ -193,7 +172,7 @@ S3Client::Reply S3Client::Once(const Request& request) {
   const std::string provider = base::StrCat("aws:amz:", target_.region, ":s3");
   handle->Set(CURLOPT_URL, url.c_str());
   handle->Set(CURLOPT_PROTOCOLS_STR, "http,https");
-  if (!request.body) handle->Set(CURLOPT_CUSTOMREQUEST, request.method);
+  handle->Set(CURLOPT_CUSTOMREQUEST, request.method);
   handle->Set(CURLOPT_AWS_SIGV4, provider.c_str());
   handle->Set(CURLOPT_USERNAME, target_.access_key.c_str());
   handle->Set(CURLOPT_PASSWORD, target_.secret_key.c_str());
@@ -206,7 +185,7 @@ S3Client::Reply S3Client::Once(const Request& request) {
               static_cast<long>(timing_.stall_ms * 3 + static_cast<int64_t>(size / 1000)));
   if (!request.range.empty()) handle->Set(CURLOPT_RANGE, request.range.c_str());
   // Named here, so that it is signed with the port, which some versions of libcurl leave out. What
-  // is named is signed, also what is then not sent: no "Expect:".
+  // is named is signed, also what is not sent: never "Expect:".
   const std::string host =
       base::StrCat("Host: ", target_.endpoint.substr(target_.endpoint.find("://") + 3));
   const std::string hash =
