@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "lib/base/clock.h"
@@ -20,6 +21,13 @@ uint64_t KeyOf(const Unit& unit, const Found& found) {
     return unit.name.segment << kBlobOffsetBits | found.original_offset;
   }
   return ObjectKey(unit.name.segment, unit.name.first, found.offset);
+}
+
+// Whether some of what `pack` was merged from is still there.
+bool HasSources(const std::vector<Unit>& units, size_t pack) {
+  return std::any_of(units.begin(), units.end(), [&](const Unit& unit) {
+    return unit.size != 0 && unit.replaced_by == static_cast<int>(pack);
+  });
 }
 
 bool MayHold(const Unit& unit, uint64_t key) {
@@ -56,12 +64,22 @@ absl::Status ObjectCollection::Tidy(uint64_t segment, const Keys& dead) {
   return MergeRuns(units, dead, shares);
 }
 
-// Takes what is gone out of `units` (size 0), for their places are names to one another.
+// What is gone is of size 0 from then on: places in `units` are names to one another.
+//
+// An object goes before the one that names it as its source; else nothing would tell any more that
+// it was merged, and it would be back.
 absl::Status ObjectCollection::DeleteReplaced(std::vector<Unit>& units) {
-  for (Unit& unit : units) {
-    if (unit.replaced_by < 0) continue;
+  std::vector<size_t> order(units.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return units[a].name.generation < units[b].name.generation;
+  });
+  for (const size_t i : order) {
+    Unit& unit = units[i];
+    if (unit.replaced_by < 0 || HasSources(units, i)) continue;
     if (!Older(units[static_cast<size_t>(unit.replaced_by)], rules_.keep_ms)) continue;
     RETURN_IF_ERROR(client_.Delete(NameOf(unit.name)));
+    KILL_POINT("store.object.deleted");
     unit.size = 0;
   }
   return absl::OkStatus();
@@ -99,11 +117,7 @@ absl::Status ObjectCollection::DeleteDead(std::vector<Unit>& units, const Keys& 
     RETURN_IF_ERROR(share.status());
     shares[i] = *share;
     if (*share < 1.0) continue;
-    // Its sources go before it, or what they hold would be back.
-    const auto waits = [&](const Unit& unit) {
-      return unit.size != 0 && unit.replaced_by == static_cast<int>(i);
-    };
-    if (std::any_of(units.begin(), units.end(), waits)) continue;
+    if (HasSources(units, i)) continue;
     RETURN_IF_ERROR(client_.Delete(NameOf(units[i].name)));
     KILL_POINT("store.object.deleted");
     units[i].size = 0;
@@ -182,6 +196,15 @@ absl::Status ObjectCollection::Merge(const std::vector<Unit>& run, const Keys& d
     name.last = std::max(name.last, unit.name.last);
     name.generation = std::max(name.generation, unit.name.generation + 1);
   }
+  // In order of key, each once: what a collector that was thought dead left may hold some again.
+  const auto before = [](const MovedRecord& a, const MovedRecord& b) {
+    return a.original < b.original;
+  };
+  const auto same = [](const MovedRecord& a, const MovedRecord& b) {
+    return a.original == b.original;
+  };
+  std::stable_sort(records.begin(), records.end(), before);
+  records.erase(std::unique(records.begin(), records.end(), same), records.end());
   std::random_device random;
   std::string word;
   for (int i = 0; i < 8; ++i) word.push_back(static_cast<char>(random()));

@@ -63,7 +63,7 @@ bool IsFull(long http, std::string_view code) {
 }  // namespace
 
 S3Outcome JudgeAnswer(bool complete, long http, std::string_view text) {
-  if (http == 0) return {.status = base::Unavailable("no answer"), .again = true};
+  if (http < 200) return {.status = base::Unavailable("no answer"), .again = true};
   if (http >= 200 && http < 300) {
     if (complete) return {};
     return {.status = base::Unavailable("the answer was cut short"), .again = true};

@@ -24,6 +24,7 @@ TEST(S3Answers, EachIsMappedToWhatTheStoreDoesAboutIt) {
       {true, 204, "", kOk, false, false},
       {false, 200, "half", kUnavailable, true, false},
       {false, 0, "", kUnavailable, true, false},
+      {false, 100, "", kUnavailable, true, false},
       {true, 404, "<Error><Code>NoSuchKey</Code></Error>", kNotFound, false, false},
       {true, 404, "", kNotFound, false, false},
       {true, 404, "<Error><Code>NoSuchBucket</Code></Error>", kUnavailable, false, true},
