@@ -87,8 +87,8 @@ class Alone:
                "queue": {"smtp-gateway", "pop3-gateway", "admin-service"}}
     NAMES = {"store": "store-service", "admin": "admin-service", "queue": "delivery-queue", "spam": "spam-service"}
 
-    def __init__(self, suite, stack, certificates=None):
-        """`suite` is not started: it lends its folder and programs."""
+    def __init__(self, suite, stack, certificates=None, more=None):
+        """`suite` is not started: it lends its folder and programs. `more`: further flags, {name: list}."""
         base = free_port_base()
         # Below the gateways' ports of the same reserved base, so that nobody takes them before they are bound.
         ports = iter(port for port in range(base + 1, base + 100) if port - base not in (25, 80))
@@ -108,6 +108,7 @@ class Alone:
                         flags += ["--listen", address if role == "cli" else f"{address}={role}"]
                 elif name in addresses:
                     flags += [f"--{word}", addresses[name]]
+            flags += (more or {}).get(name, [])
             if name == "admin-service":
                 flags += ["--password-file", suite.dir / "admin.password"]
             process = Process(suite, name, *flags, base=base if name.endswith("gateway") else None)
