@@ -84,7 +84,9 @@ absl::StatusOr<std::shared_ptr<Segment>> SharedSegmentSet::Add() {
     RETURN_IF_ERROR(system_.SyncDirectory(segments_directory_, "segment.dir"));
     KILL_POINT("store.segment.made");
     row.state = SegmentState::kOpen;
-    ASSIGN_OR_RETURN(row, registry_.Update(row));
+    absl::StatusOr<SegmentRow> open = registry_.Update(row);
+    if (absl::IsAborted(open.status())) return base::Unavailable(base::Message(open.status()));
+    ASSIGN_OR_RETURN(row, std::move(open));
     segment->set_fence([this, path]() -> absl::Status {
       if (system_.SizeOf(path).ok()) return absl::OkStatus();
       return base::Unavailable("the segment was taken over: this store was thought dead");
