@@ -16,7 +16,6 @@ constexpr uint64_t kWhole = uint64_t{1} << 20;
 constexpr uint64_t kAuxGuess = 4096;
 constexpr uint64_t kMapGuess = 64 * 1024;
 constexpr uint64_t kReadAhead = uint64_t{4} << 20;
-constexpr size_t kListed = 1000;
 constexpr size_t kEntryBytes = 200;  // of the cache's own, about
 
 absl::Status NoBlob() { return base::NotFound("no such blob"); }
@@ -100,15 +99,9 @@ absl::StatusOr<uint32_t> ObjectReader::SaltOf(uint64_t segment) {
 
 absl::Status ObjectReader::LookForPacks(uint64_t segment) {
   std::vector<UnitName> packs;
-  std::string after;
-  for (bool more = true; more;) {
-    ASSIGN_OR_RETURN(const std::vector<S3Object> objects,
-                     client_.List(PacksOf(segment), after, kListed));
-    for (const S3Object& object : objects) {
-      if (std::optional<UnitName> unit = ParseUnitName(object.name)) packs.push_back(*unit);
-    }
-    more = objects.size() == kListed;
-    if (more) after = objects.back().name;
+  ASSIGN_OR_RETURN(const std::vector<S3Object> objects, client_.List(PacksOf(segment)));
+  for (const S3Object& object : objects) {
+    if (std::optional<UnitName> unit = ParseUnitName(object.name)) packs.push_back(*unit);
   }
   // The newest first.
   std::stable_sort(packs.begin(), packs.end(), [](const UnitName& a, const UnitName& b) {

@@ -80,11 +80,12 @@ S3Outcome JudgeAnswer(bool complete, long http, std::string_view text) {
   return Refused(what);
 }
 
-absl::StatusOr<std::vector<S3Object>> ParseListing(std::string_view xml, std::string_view prefix) {
+absl::StatusOr<S3Listing> ParseListing(std::string_view xml, std::string_view prefix) {
   if (xml.find("<ListBucketResult") == std::string_view::npos) {
     return base::Unavailable("the object store's answer is no listing");
   }
-  std::vector<S3Object> objects;
+  S3Listing listing;
+  listing.more = Element(xml, "IsTruncated") == "true";
   while (const std::optional<std::string_view> item = NextElement(xml, "Contents")) {
     S3Object object;
     object.name = Unescape(Element(*item, "Key"));
@@ -92,9 +93,9 @@ absl::StatusOr<std::vector<S3Object>> ParseListing(std::string_view xml, std::st
     object.name.erase(0, prefix.size());
     object.size = base::ParseInt<uint64_t>(Element(*item, "Size")).value_or(0);
     object.modified_ms = ParseTime(Element(*item, "LastModified"));
-    objects.push_back(std::move(object));
+    listing.objects.push_back(std::move(object));
   }
-  return objects;
+  return listing;
 }
 
 }  // namespace posthorn::store_service

@@ -3,7 +3,6 @@
 // What an S3 server says, and what it means. Pure.
 
 #include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,6 +19,6 @@ struct S3Outcome {
 S3Outcome JudgeAnswer(bool complete, long http, std::string_view text);
 
 // The objects of a ListObjectsV2 answer, names without `prefix`. kUnavailable: it is none.
-absl::StatusOr<std::vector<S3Object>> ParseListing(std::string_view xml, std::string_view prefix);
+absl::StatusOr<S3Listing> ParseListing(std::string_view xml, std::string_view prefix);
 
 }  // namespace posthorn::store_service

@@ -48,16 +48,18 @@ TEST(S3Answers, EachIsMappedToWhatTheStoreDoesAboutIt) {
 }
 
 TEST(S3Answers, ListingIsReadWithEscapesAndWhatIsNoneIsRefused) {
-  const auto objects = ParseListing(
-      "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3\"><Name>mail</Name>"
+  const auto listing = ParseListing(
+      "<?xml version=\"1.0\"?><ListBucketResult "
+      "xmlns=\"http://s3\"><Name>mail</Name><IsTruncated>true</IsTruncated>"
       "<Contents><Key>p/o/a&amp;b</Key><LastModified>2026-11-21T10:00:01.000Z</LastModified>"
       "<Size>12</Size></Contents><Contents><Key>elsewhere</Key></Contents></ListBucketResult>",
       "p/");
-  ASSERT_TRUE(objects.ok());
-  ASSERT_EQ(objects->size(), 1U);
-  EXPECT_EQ((*objects)[0].name, "o/a&b");
-  EXPECT_EQ((*objects)[0].size, 12U);
-  EXPECT_EQ((*objects)[0].modified_ms, 1795255201000);
+  ASSERT_TRUE(listing.ok());
+  ASSERT_EQ(listing->objects.size(), 1U);
+  EXPECT_TRUE(listing->more);
+  EXPECT_EQ(listing->objects[0].name, "o/a&b");
+  EXPECT_EQ(listing->objects[0].size, 12U);
+  EXPECT_EQ(listing->objects[0].modified_ms, 1795255201000);
   EXPECT_EQ(ParseListing("<html>a portal</html>", "").status().code(),
             absl::StatusCode::kUnavailable);
 }

@@ -97,7 +97,7 @@ class S3BlobStore final : public BlobStore {
 // As the shared folder's: the object's name is the word.
 absl::Status S3BlobStore::CheckIdentity() {
   constexpr std::string_view kPrefix = "id-";
-  ASSIGN_OR_RETURN(std::vector<S3Object> ids, ListAll(client_, std::string(kPrefix)));
+  ASSIGN_OR_RETURN(std::vector<S3Object> ids, client_.List(std::string(kPrefix)));
   ASSIGN_OR_RETURN(std::string id, options_.registry->Identity(""));
   if (id.empty() && ids.empty()) {
     std::random_device random;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <thread>
@@ -21,6 +22,7 @@ namespace posthorn::store_service {
 namespace {
 
 constexpr size_t kMostIdle = 16;
+constexpr int kListed = 1000;  // the servers may answer fewer at a time
 constexpr uint64_t kMostAnswer = uint64_t{80} << 20;
 
 std::string EncodeForUrl(std::string_view text) {
@@ -251,16 +253,26 @@ absl::Status S3Client::Delete(const std::string& name) {
   return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
-absl::StatusOr<std::vector<S3Object>> S3Client::List(const std::string& prefix,
-                                                     const std::string& after, size_t most) {
+absl::StatusOr<S3Listing> S3Client::ListAfter(const std::string& prefix, const std::string& after) {
   // Signed as it stands here: the parameters in order.
-  std::string query = base::StrCat("list-type=2&max-keys=", most,
+  std::string query = base::StrCat("list-type=2&max-keys=", kListed,
                                    "&prefix=", EncodeForUrl(target_.prefix + prefix));
   if (!after.empty()) {
     base::StrAppend(query, "&start-after=", EncodeForUrl(target_.prefix + after));
   }
   ASSIGN_OR_RETURN(const Reply reply, Repeat({.query = std::move(query)}));
   return ParseListing(reply.text, target_.prefix);
+}
+
+absl::StatusOr<std::vector<S3Object>> S3Client::List(const std::string& prefix) {
+  std::vector<S3Object> all;
+  for (bool more = true; more;) {
+    ASSIGN_OR_RETURN(S3Listing page, ListAfter(prefix, all.empty() ? "" : all.back().name));
+    if (page.more && page.objects.empty()) return base::Unavailable("the listing does not go on");
+    more = page.more;
+    std::move(page.objects.begin(), page.objects.end(), std::back_inserter(all));
+  }
+  return all;
 }
 
 }  // namespace posthorn::store_service

@@ -52,6 +52,11 @@ struct S3Object {
   int64_t modified_ms = 0;
 };
 
+struct S3Listing {
+  std::vector<S3Object> objects;
+  bool more = false;
+};
+
 class S3Client {
  public:
   S3Client(S3Target target, S3Timing timing);
@@ -64,15 +69,15 @@ class S3Client {
   absl::StatusOr<S3Range> Get(const std::string& name, uint64_t offset, uint64_t length);
   // OK also when it was not there.
   absl::Status Delete(const std::string& name);
-  // Names that begin with `prefix` and come after `after`, in order; at most `most`.
-  absl::StatusOr<std::vector<S3Object>> List(const std::string& prefix, const std::string& after,
-                                             size_t most);
+  // All objects whose names begin with `prefix`, in order. May be many requests.
+  absl::StatusOr<std::vector<S3Object>> List(const std::string& prefix);
   const S3Target& target() const { return target_; }
 
  private:
   struct Request;
   struct Reply;
   class Handle;
+  absl::StatusOr<S3Listing> ListAfter(const std::string& prefix, const std::string& after);
   absl::StatusOr<Reply> Repeat(Request request);
   Reply Once(const Request& request);
   std::unique_ptr<Handle> Take();

@@ -7,8 +7,6 @@
 namespace posthorn::store_service {
 namespace {
 
-constexpr size_t kListed = 1000;
-
 // Those inside a merged object's range that it names as its sources.
 absl::Status MarkSources(ObjectReader& reader, std::vector<Unit>& units, size_t pack) {
   const UnitName name = units[pack].name;
@@ -34,19 +32,8 @@ absl::Status MarkSources(ObjectReader& reader, std::vector<Unit>& units, size_t 
 
 }  // namespace
 
-absl::StatusOr<std::vector<S3Object>> ListAll(S3Client& client, const std::string& prefix) {
-  std::vector<S3Object> all;
-  for (bool more = true; more;) {
-    ASSIGN_OR_RETURN(std::vector<S3Object> page,
-                     client.List(prefix, all.empty() ? "" : all.back().name, kListed));
-    more = page.size() == kListed;
-    std::move(page.begin(), page.end(), std::back_inserter(all));
-  }
-  return all;
-}
-
 absl::StatusOr<std::vector<uint64_t>> ListSegments(S3Client& client) {
-  ASSIGN_OR_RETURN(const std::vector<S3Object> objects, ListAll(client, "s/"));
+  ASSIGN_OR_RETURN(const std::vector<S3Object> objects, client.List("s/"));
   std::vector<uint64_t> segments;
   for (const S3Object& object : objects) {
     if (const auto segment = ParseSegmentObject(object.name)) segments.push_back(*segment);
@@ -59,7 +46,7 @@ absl::StatusOr<std::vector<Unit>> ListUnits(S3Client& client, ObjectReader& read
   std::vector<Unit> units;
   // Objects first: what is merged meanwhile is then in one list at least.
   for (const std::string& prefix : {ObjectsOf(segment), PacksOf(segment)}) {
-    ASSIGN_OR_RETURN(const std::vector<S3Object> objects, ListAll(client, prefix));
+    ASSIGN_OR_RETURN(const std::vector<S3Object> objects, client.List(prefix));
     for (const S3Object& object : objects) {
       const std::optional<UnitName> name = ParseUnitName(object.name);
       if (name) units.push_back({*name, object.size, object.modified_ms});

@@ -25,8 +25,6 @@ struct Unit {
 // All objects of `segment` in order of their first index, older generations first.
 absl::StatusOr<std::vector<Unit>> ListUnits(S3Client& client, ObjectReader& reader,
                                             uint64_t segment);
-// Everything under a prefix.
-absl::StatusOr<std::vector<S3Object>> ListAll(S3Client& client, const std::string& prefix);
 absl::StatusOr<std::vector<uint64_t>> ListSegments(S3Client& client);
 
 }  // namespace posthorn::store_service
