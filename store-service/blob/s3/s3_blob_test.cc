@@ -267,7 +267,8 @@ TEST_F(S3, CollectorThatDiesAtAnyStepLosesNothing) {
   const auto collector = OpenWith(options);
   std::vector<uint64_t> left = dead;
   for (int round = 0; round < 4; ++round) {
-    for (const uint64_t key : collector->Destroy(left).value()) std::erase(left, key);
+    const std::vector<uint64_t> gone = collector->Destroy(left).value();
+    for (const uint64_t key : gone) std::erase(left, key);
   }
   EXPECT_TRUE(left.empty()) << left.size() << " of " << dead.size() << ": " << Names();
 }
