@@ -116,7 +116,10 @@ int64_t Collector::Now() const { return options_.now_ms ? options_.now_ms() : ba
 
 net::Task<absl::StatusOr<CollectorResult>> Collector::RunOnce(int64_t oldest_unfinished_ms) {
   CollectorResult result;
-  CO_RETURN_IF_ERROR(co_await Prune(oldest_unfinished_ms));
+  const absl::Status pruned = co_await Prune(oldest_unfinished_ms);
+  // Each replica prunes its own lanes; the owner of lane 0 collects for all of them.
+  if (!lanes_->held(0)) co_return result;
+  CO_RETURN_IF_ERROR(pruned);
   CO_RETURN_IF_ERROR(co_await FindSuspects(result));
   CO_RETURN_IF_ERROR(co_await CondemnOld(result));
   CO_RETURN_IF_ERROR(co_await DestroyCondemned(result));

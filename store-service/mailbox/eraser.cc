@@ -45,6 +45,12 @@ net::Task<void> Eraser::Stop() {
   if (started_) co_await ended_.Get();
 }
 
+// Its last owner may have left work behind.
+void Eraser::OnLaneTaken(uint32_t) {
+  news_ = true;
+  wake_.NotifyAll();
+}
+
 void Eraser::OnCommitted(const Batch& batch) {
   if (batch.rows.deleted_mailboxes.empty()) return;
   news_ = true;
@@ -76,6 +82,10 @@ net::Task<void> Eraser::Purge() {
     KILL_POINT("store.purge.step");
     news_ = news_ || !more.ok() || *more;
     if (more.ok() || *stopped) continue;
+    if (base::Message(more.status()) == base::kNotOwner) {
+      news_ = false;  // until a lane is ours
+      continue;
+    }
     observe::Warning("store.purge.failed", {{"reason", base::Message(more.status())}});
     co_await wake_.WaitFor(kRetry);
   }

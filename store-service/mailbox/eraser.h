@@ -33,6 +33,7 @@ class Eraser final : public CommitObserver {
   net::Task<absl::Status> EraseAccount(AccountId account);
 
   void OnCommitted(const Batch& batch) override;
+  void OnLaneTaken(uint32_t lane) override;
   void OnLaneLost(uint32_t) override {}
 
  private:
