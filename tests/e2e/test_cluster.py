@@ -39,7 +39,6 @@ class Cluster(unittest.TestCase):
             with self.subTest(address):
                 client = imap_login(self, None, user=address, port=imap[(number + 1) % 2])
                 wait_for(lambda: client.select("INBOX")[1] == [b"1"], "the message is there")
-                client.logout()
 
     def test_idle_hears_of_mail_that_came_by_another_gateway(self):
         self.cluster.add_accounts("idle.test", "ann")
