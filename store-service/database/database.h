@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -159,6 +160,9 @@ class Database {
 
   // Any thread.
   virtual absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() = 0;
+  // For `posthorn status`: servers that are away and settings with which acknowledged mail could be
+  // lost, in words. Any thread; may block for seconds.
+  virtual std::vector<std::string> Warnings() { return {}; }
 };
 
 }  // namespace posthorn::store_service

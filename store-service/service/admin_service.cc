@@ -65,6 +65,13 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
   reply.add_lines(base::StrCat("trace: ", events.recorded, " events since start, ", events.dropped,
                                " dropped"));
   AddProblems(reply);
+  auto warnings = co_await parts_.lanes.readers().Run(
+      [database = &parts_.database]() -> absl::StatusOr<std::vector<std::string>> {
+        return database->Warnings();
+      });
+  if (!warnings.ok()) warnings = {std::string(base::Message(warnings.status()))};
+  for (const std::string& warning : *warnings)
+    reply.add_problems(base::StrCat("database: ", warning));
   co_return reply;
 }
 

@@ -56,11 +56,27 @@ class Readers {
   std::vector<std::unique_ptr<Connection>> idle_;
 };
 
+// Of each host, whichever is in use.
+std::vector<std::string> WarningsOf(const Options& options) {
+  std::vector<std::string> found;
+  for (const mysql::Host& host : options.target.hosts) {
+    Options one = options;
+    one.target.hosts = {host};
+    auto connection = Connection::Open(one);
+    auto here = connection.ok() ? (*connection)->DurabilityWarnings()
+                                : absl::StatusOr<std::vector<std::string>>(connection.status());
+    if (!here.ok()) here = {std::string(base::Message(here.status()))};
+    found.insert(found.end(), here->begin(), here->end());
+  }
+  return found;
+}
+
 class MysqlDatabase final : public ForwardingDatabase<MysqlWriter> {
  public:
   MysqlDatabase(std::unique_ptr<MysqlWriter> writer, const MysqlDatabaseOptions& options)
       : ForwardingDatabase(*writer),
         writer_(std::move(writer)),
+        options_(options.connection),
         readers_(std::make_shared<Readers>(options.connection, options.max_readers)) {}
 
   absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() override {
@@ -70,9 +86,11 @@ class MysqlDatabase final : public ForwardingDatabase<MysqlWriter> {
                                   readers->GiveBack(std::move(back));
                                 });
   }
+  std::vector<std::string> Warnings() override { return WarningsOf(options_); }
 
  private:
   std::unique_ptr<MysqlWriter> writer_;
+  const Options options_;
   std::shared_ptr<Readers> readers_;
 };
 
@@ -110,25 +128,6 @@ absl::StatusOr<std::unique_ptr<Database>> OpenMysqlDatabase(const MysqlDatabaseO
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, Connection::Open(std::move(writes)));
   return std::unique_ptr<Database>(std::make_unique<MysqlDatabase>(
       std::make_unique<MysqlWriter>(std::move(connection)), options));
-}
-
-absl::StatusOr<std::vector<std::string>> MysqlWarnings(const MysqlDatabaseOptions& options) {
-  std::vector<std::string> found;
-  int answered = 0;
-  for (const mysql::Host& host : options.connection.target.hosts) {
-    Options one = options.connection;
-    one.target.hosts = {host};
-    auto connection = Connection::Open(one);
-    if (!connection.ok()) {
-      found.emplace_back(base::Message(connection.status()));
-      continue;
-    }
-    ASSIGN_OR_RETURN(const std::vector<std::string> here, (*connection)->DurabilityWarnings());
-    found.insert(found.end(), here.begin(), here.end());
-    ++answered;
-  }
-  if (answered == 0) return base::Unavailable(base::Join(found, "; "));
-  return found;
 }
 
 }  // namespace posthorn::store_service

@@ -28,9 +28,4 @@ absl::StatusOr<MysqlDatabaseOptions> MysqlOptionsFromFlags(std::string_view url,
 // kFailedPrecondition: the schema does not exist, or a newer program made the tables.
 absl::StatusOr<std::unique_ptr<Database>> OpenMysqlDatabase(const MysqlDatabaseOptions& options);
 
-// For `posthorn status`: hosts that do not answer or are not ready, and settings of the others with
-// which acknowledged mail could be lost, in words; empty: all is well. Any thread; blocks for the
-// connect time-outs. kUnavailable: no host answers.
-absl::StatusOr<std::vector<std::string>> MysqlWarnings(const MysqlDatabaseOptions& options);
-
 }  // namespace posthorn::store_service

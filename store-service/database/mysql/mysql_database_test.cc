@@ -34,13 +34,11 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Mariadb, DatabaseUpkeep, MariadbFactory);
 
 TEST(MysqlWarnings, NameHostsThatAreAwayAndSettingsThatLoseMail) {
   MysqlDatabaseOptions options = MysqlTestOptions(Server().Url(Server().NewDatabase()));
-  EXPECT_EQ(*MysqlWarnings(options), std::vector<std::string>());
+  EXPECT_EQ((*OpenMysqlDatabase(options))->Warnings(), std::vector<std::string>());
   options.connection.target.hosts.push_back({"127.0.0.1", 1});
-  const auto warnings = MysqlWarnings(options);
-  ASSERT_EQ(warnings->size(), 1u);
-  EXPECT_NE(warnings->front().find("127.0.0.1:1"), std::string::npos);
-  options.connection.target.hosts.erase(options.connection.target.hosts.begin());
-  EXPECT_EQ(MysqlWarnings(options).status().code(), absl::StatusCode::kUnavailable);
+  const auto warnings = (*OpenMysqlDatabase(options))->Warnings();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings.front().find("127.0.0.1:1"), std::string::npos);
 }
 
 TEST(MysqlOptionsFromFlags, TakesThePasswordFromTheFilesFirstLine) {

@@ -152,12 +152,20 @@ TEST_F(MysqlFailures, DeadlockedBatchIsRunAgainAsAWhole) {
   }
   absl::Status status;
   std::thread writer([&] { status = database_->Commit({{1, lane.epoch, 1}}, Delivered(1)); });
-  // Waits until the batch waits for a body, then asks for its lane: a circle.
-  while (*other->Integer("SELECT count(*) FROM information_schema.innodb_trx WHERE"
-                         " trx_state='LOCK WAIT'") == 0) {
+  // Once the batch waits for a body, this asks for its lane: a circle. The server looks anew only
+  // when it was not asked for a tenth of a second.
+  int64_t waiting = 0;
+  for (int i = 0; i < 20 && waiting == 0; ++i) {
+    EXPECT_TRUE(other->Integer("SELECT SLEEP(0.15)").ok());
+    waiting = other
+                  ->Integer(
+                      "SELECT count(*) FROM information_schema.innodb_trx WHERE"
+                      " trx_state='LOCK WAIT'")
+                  .value_or(-1);
   }
-  ASSERT_TRUE(other->Run("UPDATE lane SET touched=touched+1 WHERE lane=1").ok());
-  ASSERT_TRUE(transaction->Commit().ok());
+  EXPECT_EQ(waiting, 1);
+  EXPECT_TRUE(other->Run("UPDATE lane SET touched=touched+1 WHERE lane=1").ok());
+  EXPECT_TRUE(transaction->Commit().ok());
   writer.join();
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(Columns(*database_, 1, 2, 0).size(), 1u);
