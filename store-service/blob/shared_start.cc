@@ -57,9 +57,10 @@ absl::Status SharedSegmentSet::Load() {
 // The file's name is the word, so that two who make one at the same time do no harm: the registry
 // takes one of them.
 absl::Status SharedSegmentSet::CheckIdentity() {
+  // The registry first: who registers a word has made its file before.
+  ASSIGN_OR_RETURN(std::string id, registry_.Identity(""));
   ASSIGN_OR_RETURN(std::vector<std::string> ids, system_.List(directory_));
   std::erase_if(ids, [](const std::string& name) { return !name.starts_with(kIdPrefix); });
-  ASSIGN_OR_RETURN(std::string id, registry_.Identity(""));
   if (id.empty() && ids.empty()) {
     ids.push_back(NewId());
     RETURN_IF_ERROR(
@@ -68,6 +69,7 @@ absl::Status SharedSegmentSet::CheckIdentity() {
   }
   if (id.empty()) {
     ASSIGN_OR_RETURN(id, registry_.Identity(ids.front()));
+    ASSIGN_OR_RETURN(ids, system_.List(directory_));
   }
   if (std::find(ids.begin(), ids.end(), id) != ids.end()) return absl::OkStatus();
   return base::Precondition(base::StrCat(directory_,

@@ -97,8 +97,8 @@ class S3BlobStore final : public BlobStore {
 // As the shared folder's: the object's name is the word.
 absl::Status S3BlobStore::CheckIdentity() {
   constexpr std::string_view kPrefix = "id-";
-  ASSIGN_OR_RETURN(std::vector<S3Object> ids, client_.List(std::string(kPrefix)));
   ASSIGN_OR_RETURN(std::string id, options_.registry->Identity(""));
+  ASSIGN_OR_RETURN(std::vector<S3Object> ids, client_.List(std::string(kPrefix)));
   if (id.empty() && ids.empty()) {
     std::random_device random;
     std::string word;
@@ -108,6 +108,7 @@ absl::Status S3BlobStore::CheckIdentity() {
   }
   if (id.empty()) {
     ASSIGN_OR_RETURN(id, options_.registry->Identity(ids.front().name));
+    ASSIGN_OR_RETURN(ids, client_.List(std::string(kPrefix)));
   }
   const auto same = [&](const S3Object& object) { return object.name == id; };
   if (std::any_of(ids.begin(), ids.end(), same)) return absl::OkStatus();

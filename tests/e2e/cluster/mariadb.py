@@ -14,8 +14,8 @@ PROVIDER = "/usr/lib/galera/libgalera_smm.so"
 class Node:
     """One mariadbd."""
 
-    def __init__(self, folder, port, options=()):
-        self.folder, self.port, self.options = pathlib.Path(folder), port, list(options)
+    def __init__(self, folder, port, options=(), user="root"):
+        self.folder, self.port, self.options, self.user = pathlib.Path(folder), port, list(options), user
         self.socket = self.folder / "sock"
         self.process = None
 
@@ -27,7 +27,8 @@ class Node:
     def start(self, *more):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                ["/usr/sbin/mariadbd", "--no-defaults", "--user=root", f"--datadir={self.folder / 'data'}",
+                ["/usr/sbin/mariadbd", "--no-defaults", f"--user={self.user}", f"--datadir={self.folder / 'data'}",
+                 f"--tmpdir={self.folder}",
                  f"--socket={self.socket}", "--bind-address=127.0.0.1", f"--port={self.port}",
                  "--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=64M", "--max-connections=300",
                  "--skip-name-resolve", *self.options, *more], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -77,7 +78,10 @@ class MariaDb:
         self.password_file = self.folder / "password"
         self.password_file.write_text(self.PASSWORD + "\n")
         self.groups = [free_port() for _ in range(nodes)] if nodes > 1 else []
-        self.nodes = [Node(self.folder / f"node{i}", free_port(), self.galera(i)) for i in range(nodes)]
+        # A node of root's cannot copy itself to another.
+        self.user = "mysql" if self.groups else "root"
+        self.folder.chmod(0o755)
+        self.nodes = [Node(self.folder / f"node{i}", free_port(), self.galera(i), self.user) for i in range(nodes)]
 
     def galera(self, index):
         if not self.groups:
@@ -86,7 +90,7 @@ class MariaDb:
         transfer, increment = free_port(), free_port()
         return ["--binlog-format=ROW", "--default-storage-engine=InnoDB", "--innodb-autoinc-lock-mode=2",
                 "--wsrep-on=ON", f"--wsrep-provider={PROVIDER}", f"--wsrep-cluster-address={address}",
-                "--wsrep-cluster-name=posthorn", "--wsrep-sst-method=rsync", "--wsrep-node-address=127.0.0.1",
+                "--wsrep-cluster-name=posthorn", "--wsrep-sst-method=rsync", f"--wsrep-node-address=127.0.0.1:{self.groups[index]}",
                 f"--wsrep-node-name=node{index}", f"--wsrep-sst-receive-address=127.0.0.1:{transfer}",
                 f"--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{self.groups[index]};"
                 f"ist.recv_addr=127.0.0.1:{increment};evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S;"
@@ -96,6 +100,8 @@ class MariaDb:
         self.nodes[0].install()
         for node in self.nodes[1:]:
             shutil.copytree(self.nodes[0].folder, node.folder)
+        for node in self.nodes if self.user != "root" else []:
+            subprocess.run(["chown", "-R", self.user, node.folder], check=True)
         self.nodes[0].start(*(["--wsrep-new-cluster"] if self.groups else [])).wait_ready()
         self.nodes[0].ask("create database posthorn character set utf8mb4;"
                           f"create user posthorn@'%' identified by '{self.PASSWORD}';"
