@@ -138,7 +138,7 @@ class Queue {
         "queue.attend", AttendCollector(service_.loop(), service_.store(), *queue_, journal_->id(),
                                         Description(service_.flags().data)));
     service_.loop().Spawn("queue.metrics",
-                          WatchMetrics(service_.loop(), *queue_, *local_, *journal_));
+                          WatchMetrics(service_.loop(), *queue_, *local_, *remote_, *journal_));
   }
 
   process::Service& service_;

@@ -4,11 +4,12 @@
 #include <string>
 
 #include "imap-gateway/backend/rpc_store.h"
+#include "imap-gateway/session/command_law.h"
 #include "imap-gateway/session/session.h"
 #include "imap-gateway/view/sync_client.h"
+#include "imap-gateway/view/view_metrics.h"
 #include "lib/config/snapshot.h"
 #include "lib/gateway/program.h"
-#include "lib/observe/metrics.h"
 #include "lib/process/service.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
@@ -42,9 +43,9 @@ class Process : public gateway::Program {
         gateway_{service.loop(), service.drain(), *store_, *sync_, *gate_} {
     service_.OnConfig([this](const config::Snapshot& snapshot) { Apply(snapshot); });
     service_.AddReadiness([this] { return sync_->connected() ? std::string() : "store-service"; });
-    observe::NewGaugeCallback("posthorn_imap_views",
-                              "Views of mailboxes and accounts that are kept",
-                              [this] { return static_cast<double>(sync_->views()); });
+    // All made now: a panel shows 0, not nothing.
+    ViewMetrics::Get();
+    CountCommand(nullptr, 0);
   }
   ~Process() override { sync_->Stop(); }
 

@@ -1,6 +1,7 @@
 #include "store-service/databases.h"
 
 #include "lib/base/status_macros.h"
+#include "store-service/database/measured_database.h"
 #include "store-service/database/mysql/mysql_database.h"
 #include "store-service/database/sql/mysql.h"
 #include "store-service/database/sqlite/sqlite_database.h"
@@ -24,12 +25,14 @@ absl::StatusOr<Databases> OpenDatabases(const process::Flags& flags) {
   if (url.empty()) {
     ASSIGN_OR_RETURN(open.mail,
                      OpenSqliteDatabase({.path = flags.data + "/mail.db", .vfs = "posthorn-mail"}));
+    open.mail = MeasureDatabase(std::move(open.mail));
     return open;
   }
   ASSIGN_OR_RETURN(const MysqlDatabaseOptions options,
                    MysqlOptionsFromFlags(url, OwnFlag(flags, "database-password-file"),
                                          OwnFlag(flags, "database-ca")));
   ASSIGN_OR_RETURN(open.mail, OpenMysqlDatabase(options));
+  open.mail = MeasureDatabase(std::move(open.mail));
   open.shared = sql::OpenMysql(options.connection);
   return open;
 }

@@ -7,9 +7,30 @@
 
 namespace posthorn::delivery_queue {
 
+// Bytes that something adds to a total as long as it lives.
+class Weight {
+ public:
+  Weight() = default;
+  Weight(const Weight&) = delete;
+  Weight& operator=(const Weight&) = delete;
+  ~Weight() {
+    if (total_) *total_ -= bytes_;
+  }
+  void Set(const std::shared_ptr<uint64_t>& total, uint64_t bytes) {
+    total_ = total;
+    *total_ += bytes - bytes_;
+    bytes_ = bytes;
+  }
+
+ private:
+  std::shared_ptr<uint64_t> total_;
+  uint64_t bytes_ = 0;
+};
+
 // An entry that is being worked on.
 struct MailQueue::Active {
   EntryKey key;
+  Weight weight;
   // Shared with remote attempts and the bounce writer. Only states change, and only on the loop.
   std::shared_ptr<queue::v1::StoredEntry> stored;
   std::shared_ptr<const std::string> prefix;

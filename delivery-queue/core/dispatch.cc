@@ -3,12 +3,12 @@
 #include <map>
 
 #include "delivery-queue/core/active.h"
+#include "delivery-queue/core/core_metrics.h"
 #include "delivery-queue/core/mail_queue.h"
 #include "lib/base/clock.h"
 #include "lib/base/kill_point.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
 
 namespace posthorn::delivery_queue {
 namespace {
@@ -24,13 +24,6 @@ std::string OwnPrefix(const Entry& entry, const Recipient& recipient) {
   const std::string_view orcpt = recipient.orcpt();
   if (base::StartsWithIgnoreCase(orcpt, "rfc822;")) original = orcpt.substr(7);
   return base::StrCat("Return-Path: <", entry.sender(), ">\r\nDelivered-To: ", original, "\r\n");
-}
-
-// Mail accepted a moment ago is what counts here; retries would only blur the picture.
-void ObserveLatency(int64_t received_ms) {
-  static observe::Histogram* const kLatency = observe::NewHistogram(
-      "posthorn_queue_accept_to_stored_seconds", "From acceptance to stored in the mailbox");
-  kLatency->Observe(static_cast<double>(base::WallMillis() - received_ms) / 1000);
 }
 
 }  // namespace
@@ -69,6 +62,7 @@ void MailQueue::DispatchLocal(const ActivePtr& active, int recipient) {
   job.shared_prefix = active->prefix;
   job.own_prefix = OwnPrefix(entry, entry.recipients(recipient));
   job.internal_date_ms = entry.received_ms();
+  job.accepted_ms = entry.received_ms();
   job.done = [this, alive = alive_, active, recipient](LocalOutcome outcome) {
     if (*alive) OnLocal(active, recipient, outcome);
   };
@@ -102,7 +96,8 @@ void MailQueue::OnLocal(const ActivePtr& active, int recipient, LocalOutcome out
   switch (outcome) {
     case LocalOutcome::kDelivered:
       state->set_phase(RecipientState::DONE);
-      ObserveLatency(active->stored->entry().received_ms());
+      CoreMetrics::ObserveSince(CoreMetrics::Get().accept_to_stored,
+                                active->stored->entry().received_ms(), base::WallMillis());
       Note(*active, Event::STORED, Event::OK, recipient, "", "");
       break;
     case LocalOutcome::kUnknownAccount:
@@ -135,6 +130,8 @@ void MailQueue::OnRemote(const ActivePtr& active, int recipient, const RemoteOut
     case RemoteOutcome::Kind::kSent:
       state->set_phase(RecipientState::DONE);
       active->remote_done = true;
+      CoreMetrics::ObserveSince(CoreMetrics::Get().accept_to_sent,
+                                active->stored->entry().received_ms(), now);
       Note(*active, Event::SENT, Event::OK, recipient, outcome.reply, outcome.host);
       break;
     case RemoteOutcome::Kind::kFailed:

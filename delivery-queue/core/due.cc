@@ -14,6 +14,7 @@ using queue::v1::RecipientState;
 using queue::v1::StoredEntry;
 
 constexpr int64_t kLongestTimer = 60'000;
+constexpr uint64_t kSlotBytes = 200;  // an entry in slots_, due_ and blobs_, about
 
 }  // namespace
 
@@ -72,6 +73,7 @@ net::Task<void> MailQueue::Load(EntryKey key) {
     co_return;
   }
   active->stored = std::make_shared<StoredEntry>(*std::move(stored));
+  active->weight.Set(active_bytes_, active->stored->ByteSizeLong());
   while (active->stored->states_size() < active->stored->entry().recipients_size()) active->stored->add_states();
   if (active->removed) co_return Finish(active);
   Run(std::move(active));
@@ -138,6 +140,7 @@ std::vector<uint64_t> MailQueue::Held(const std::vector<uint64_t>& blobs) const 
 
 MailQueue::Counts MailQueue::counts() const {
   Counts counts = counts_;
+  counts.bytes = *active_bytes_ + slots_.size() * kSlotBytes;
   counts.oldest_ms = slots_.empty() ? 0 : slots_.begin()->first.message.millis();
   return counts;
 }

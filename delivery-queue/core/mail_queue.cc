@@ -5,11 +5,11 @@
 #include <set>
 
 #include "delivery-queue/core/active.h"
+#include "delivery-queue/core/core_metrics.h"
 #include "lib/base/clock.h"
 #include "lib/base/kill_point.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
 
 namespace posthorn::delivery_queue {
 namespace {
@@ -21,12 +21,6 @@ using queue::v1::StoredEntry;
 
 constexpr int64_t kOldestAccepted = 10LL * 60 * 1000;
 constexpr std::chrono::milliseconds kDirectoryAway{1000};
-
-observe::Counter* Accepted() {
-  static observe::Counter* const kCounter =
-      observe::NewCounter("posthorn_queue_accepted_total", "Entries made durable");
-  return kCounter;
-}
 
 bool Finished(const RecipientState& state) {
   return state.phase() == RecipientState::DONE || state.phase() == RecipientState::FAILED;
@@ -43,7 +37,9 @@ void FillStates(StoredEntry& stored) {
 }  // namespace
 
 MailQueue::MailQueue(Parts parts, Limits limits)
-    : parts_(std::move(parts)), limits_(std::move(limits)), alive_(std::make_shared<bool>(true)) {}
+    : parts_(std::move(parts)), limits_(std::move(limits)), alive_(std::make_shared<bool>(true)) {
+  CoreMetrics::Get();  // made now: a panel shows 0, not nothing
+}
 
 MailQueue::~MailQueue() { *alive_ = false; }
 
@@ -75,7 +71,7 @@ void MailQueue::Accept(Entry entry, std::function<void(absl::Status)> answer) {
       Erase(active->key);
       return answer(status);
     }
-    Accepted()->Add();
+    CoreMetrics::Get().accepted->Add();
     slots_[active->key].durable = true;
     answer(absl::OkStatus());
     KILL_POINT("queue.after_accept");
@@ -85,7 +81,9 @@ void MailQueue::Accept(Entry entry, std::function<void(absl::Status)> answer) {
 
 void MailQueue::Save(const ActivePtr& active, Journal::Stored stored) {
   active->dirty = false;
-  parts_.journal.Put(active->key, active->stored->SerializeAsString(), std::move(stored));
+  std::string record = active->stored->SerializeAsString();
+  active->weight.Set(active_bytes_, record.size());
+  parts_.journal.Put(active->key, std::move(record), std::move(stored));
 }
 
 void MailQueue::Tally(const Slot& slot, int64_t sign) {

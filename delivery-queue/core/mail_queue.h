@@ -75,6 +75,7 @@ class MailQueue {
     uint64_t recipients_ready = 0;
     uint64_t recipients_deferred = 0;
     int64_t oldest_ms = 0;  // 0: nothing waits
+    uint64_t bytes = 0;     // of memory, about
   };
   Counts counts() const;
 
@@ -123,7 +124,9 @@ class MailQueue {
   std::map<EntryKey, Slot> slots_;
   std::multimap<int64_t, EntryKey> due_;        // not active, not held
   std::unordered_map<uint64_t, uint32_t> blobs_;  // blob key → entries that need it
-  Counts counts_;  // without oldest_ms
+  Counts counts_;  // without oldest_ms and bytes
+  // Text of active entries; shared with them, who may outlive this.
+  std::shared_ptr<uint64_t> active_bytes_ = std::make_shared<uint64_t>(0);
   std::unique_ptr<net::Loop::Timer> timer_;
   int64_t timer_at_ = 0;
   std::shared_ptr<bool> alive_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "delivery-queue/core/active.h"
+#include "delivery-queue/core/core_metrics.h"
 #include "delivery-queue/core/mail_queue.h"
 #include "lib/base/clock.h"
 #include "lib/base/kill_point.h"
@@ -73,6 +74,7 @@ net::Task<void> MailQueue::TellDelay(ActivePtr active, std::vector<int> late) {
     Accept(**std::move(dsn), [accepted](absl::Status answer) mutable { accepted.Set(std::move(answer)); });
     status = co_await accepted.Get();
     if (!*alive) co_return;
+    if (status.ok()) CoreMetrics::Get().delay_reports->Add();
   }
   if (status.ok()) {
     active->stored->set_delay_notified_ms(base::WallMillis());
@@ -94,7 +96,10 @@ net::Task<void> MailQueue::Bounce(ActivePtr active, std::vector<int> failed) {
     if (dsn.ok()) {
       net::Promise<absl::Status> accepted(parts_.loop);
       Accept(**std::move(dsn), [accepted](absl::Status status) mutable { accepted.Set(std::move(status)); });
-      if ((co_await accepted.Get()).ok()) break;
+      if ((co_await accepted.Get()).ok()) {
+        CoreMetrics::Get().failure_reports->Add();
+        break;
+      }
     }
     if (!*alive) co_return;
     co_await net::Sleep(parts_.loop, kStoreAway);
@@ -104,6 +109,7 @@ net::Task<void> MailQueue::Bounce(ActivePtr active, std::vector<int> failed) {
   for (const int i : failed) {
     RecipientState* state = active->stored->mutable_states(i);
     state->set_phase(RecipientState::FAILED);
+    CoreMetrics::Get().CountBounce(state->status());
     Note(*active, Event::BOUNCED, Event::PERMANENT, i, state->last_reply(), state->host());
   }
   active->dirty = true;

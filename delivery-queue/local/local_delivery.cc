@@ -29,6 +29,8 @@ store::v1::DeliverRequest ToRequest(const std::deque<LocalJob>& batch) {
     delivery->set_shared_prefix(*job.shared_prefix);
     delivery->set_own_prefix(job.own_prefix);
     delivery->set_internal_date_ms(job.internal_date_ms);
+    delivery->set_accepted_ms(job.accepted_ms);
+    delivery->set_traceparent(job.traceparent);
   }
   return request;
 }

@@ -43,6 +43,8 @@ struct LocalJob {
   std::shared_ptr<const std::string> shared_prefix;
   std::string own_prefix;
   int64_t internal_date_ms = 0;
+  int64_t accepted_ms = 0;
+  std::string traceparent;  // empty: its trace is not sampled
   // Once, on the loop. Never called for a temporary failure: the job is tried again for as long as it takes.
   std::function<void(LocalOutcome)> done;
   uint32_t tries = 0;

@@ -160,9 +160,7 @@ net::Task<Opened> OpenTarget(net::Loop& loop, Target target, Attempt attempt) {
   co_return co_await OpenOnce(loop, std::move(target), std::move(attempt), handshake);
 }
 
-}  // namespace
-
-net::Task<Opened> OpenSession(OpenRequest request) {
+net::Task<Opened> OpenAny(OpenRequest request) {
   net::Loop& loop = request.seeker.loop;
   Attempt attempt{request.seeker.own_hostname, request.tls.any, Security::kOpportunistic, {}, {}};
   attempt.patience = request.patience;
@@ -193,6 +191,18 @@ net::Task<Opened> OpenSession(OpenRequest request) {
     const auto* failure = std::get_if<RemoteOutcome>(&opened);
     if (failure == nullptr || failure->kind == RemoteOutcome::Kind::kFailed) break;
   }
+  co_return std::move(opened);
+}
+
+}  // namespace
+
+net::Task<Opened> OpenSession(OpenRequest request) {
+  const Destination destination = request.route ? Destination::kRoute : Destination::kMailExchanger;
+  Opened opened = co_await OpenAny(std::move(request));
+  if (auto* session = std::get_if<std::unique_ptr<Session>>(&opened))
+    (*session)->destination = destination;
+  if (!std::holds_alternative<Busy>(opened))
+    RemoteMetrics::Get().CountConnection(destination, std::get_if<RemoteOutcome>(&opened));
   co_return std::move(opened);
 }
 

@@ -12,6 +12,7 @@
 #include "delivery-queue/remote/client_tls.h"
 #include "delivery-queue/remote/mail_hosts.h"
 #include "delivery-queue/remote/places.h"
+#include "delivery-queue/remote/remote_metrics.h"
 #include "delivery-queue/remote/route.h"
 #include "delivery-queue/remote/smtp_client.h"
 
@@ -21,6 +22,7 @@ struct Session {
   SmtpClient client;
   std::string host;
   Place place;
+  Destination destination = Destination::kMailExchanger;
 };
 // The address to try has connections enough: the next hop stands in line for one.
 struct Busy {};

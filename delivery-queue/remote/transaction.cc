@@ -1,10 +1,10 @@
 #include "delivery-queue/remote/transaction.h"
 
 #include "delivery-queue/remote/outcome.h"
+#include "delivery-queue/remote/remote_metrics.h"
 #include "lib/base/ids.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
 #include "posthorn/queue/v1/journal.pb.h"
 
 namespace posthorn::delivery_queue {
@@ -12,22 +12,8 @@ namespace {
 
 using queue::v1::Entry;
 
-void Count(RemoteOutcome::Kind kind) {
-  const auto counter = [](std::string_view outcome) {
-    return observe::NewCounter("posthorn_queue_remote_recipients_total",
-                               "Attempts for one recipient each", {{"outcome", outcome}});
-  };
-  static observe::Counter* const kSent = counter("sent");
-  static observe::Counter* const kDeferred = counter("deferred");
-  static observe::Counter* const kFailed = counter("failed");
-  (kind == RemoteOutcome::Kind::kSent     ? kSent
-   : kind == RemoteOutcome::Kind::kFailed ? kFailed
-                                          : kDeferred)
-      ->Add();
-}
-
 void Answer(const Letter::Addressee& addressee, const RemoteOutcome& outcome) {
-  Count(outcome.kind);
+  RemoteMetrics::Get().CountRecipient(outcome.kind);
   (*addressee.done)(addressee.index, outcome);
 }
 
@@ -131,6 +117,9 @@ net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter) {
       sent.rest.addressees.push_back(letter.addressees[i]);
       continue;
     }
+    RemoteMetrics::Get().CountReply(
+        session.destination, session.client.encrypted() ? Encryption::kTls : Encryption::kNone,
+        result.replies[i]);
     Answer(letter.addressees[i], OutcomeOf(session, result, result.replies[i]));
   }
   co_return std::move(sent);

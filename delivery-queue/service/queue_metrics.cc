@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "delivery-queue/remote/remote_metrics.h"
 #include "lib/base/clock.h"
 #include "lib/observe/metrics.h"
 
@@ -23,10 +24,13 @@ struct Gauges {
   Gauge* local = NewGauge("posthorn_queue_local_waiting", "Copies that wait for the store");
   Gauge* files = NewGauge("posthorn_queue_journal_files", "Files of the journal");
   Gauge* bytes = NewGauge("posthorn_queue_journal_bytes", "Bytes of the journal's files");
+  Gauge* connections =
+      NewGauge("posthorn_queue_remote_sessions", "Connections to other mail hosts");
+  Gauge* memory = observe::MemoryGauge("queue_entries");
 };
 
 void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& local,
-            const Journal& journal) {
+            const SmtpDelivery& remote, const Journal& journal) {
   const MailQueue::Counts counts = queue.counts();
   gauges.entries->Set(static_cast<double>(counts.entries));
   gauges.active->Set(static_cast<double>(counts.active));
@@ -35,6 +39,8 @@ void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& l
   gauges.held->Set(static_cast<double>(counts.held));
   const int64_t age = counts.oldest_ms == 0 ? 0 : base::WallMillis() - counts.oldest_ms;
   gauges.oldest->Set(static_cast<double>(std::max<int64_t>(0, age)) / 1000);
+  gauges.memory->Set(static_cast<double>(counts.bytes));
+  gauges.connections->Set(static_cast<double>(remote.connections()));
   gauges.local->Set(static_cast<double>(local.waiting()));
   const Journal::Usage usage = journal.usage();
   gauges.files->Set(static_cast<double>(usage.files));
@@ -44,10 +50,11 @@ void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& l
 }  // namespace
 
 net::Task<void> WatchMetrics(net::Loop& loop, const MailQueue& queue, const LocalDelivery& local,
-                             const Journal& journal) {
+                             const SmtpDelivery& remote, const Journal& journal) {
   const Gauges gauges;
+  RemoteMetrics::Get();
   for (;;) {
-    Update(gauges, queue, local, journal);
+    Update(gauges, queue, local, remote, journal);
     co_await net::Sleep(loop, kEvery);
   }
 }

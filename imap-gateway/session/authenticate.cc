@@ -81,7 +81,9 @@ net::Task<Completion> OnStartTls(Session& session, Input input) {
   if (!(co_await session.FlushNow()).ok()) co_return Completion::Gone();
   // What was buffered in plain text is dropped by the connection.
   const absl::Status status = co_await session.connection().StartTls(context, kHandshakeLimit);
-  co_return status.ok() ? Completion::None() : Completion::Gone();
+  if (!status.ok()) co_return Completion::Gone();
+  session.NoteEncrypted();
+  co_return Completion::None();
 }
 
 // [RFC9051 6.2.3]

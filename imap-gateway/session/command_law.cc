@@ -52,9 +52,33 @@ constexpr CommandLaw kLaws[] = {
     {"UID MOVE", kSelected, kChangesMailbox, OnCopy},
 };
 
-observe::Counter* CounterFor(std::string_view name) {
-  return observe::NewCounter("posthorn_imap_commands_total", "Commands by name",
-                             {{"command", base::Lower(name)}});
+constexpr size_t kOther = std::size(kLaws);
+constexpr std::string_view kStatuses[] = {"ok", "no", "bad", "bye"};
+
+// All made at once, in the order of kLaws, then "other".
+struct CommandCounters {
+  CommandCounters() {
+    for (size_t i = 0; i <= kOther; ++i) {
+      const std::string name = i == kOther ? "other" : base::Lower(kLaws[i].name);
+      commands[i] = observe::NewCounter("posthorn_imap_commands_total", "Commands by name",
+                                        {{"command", name}});
+      for (size_t status = 0; status < std::size(kStatuses); ++status)
+        completions[i][status] =
+            observe::NewCounter("posthorn_imap_completions_total", "Commands by how they ended",
+                                {{"command", name}, {"status", kStatuses[status]}});
+    }
+  }
+  std::array<observe::Counter*, kOther + 1> commands;
+  std::array<std::array<observe::Counter*, std::size(kStatuses)>, kOther + 1> completions;
+};
+
+const CommandCounters& Counters() {
+  static const CommandCounters* const kCounters = new CommandCounters();
+  return *kCounters;
+}
+
+size_t IndexOf(const CommandLaw* law) {
+  return law == nullptr ? kOther : static_cast<size_t>(law - kLaws);
 }
 
 }  // namespace
@@ -65,14 +89,11 @@ const CommandLaw* FindLaw(std::string_view name) {
   return nullptr;
 }
 
-void CountCommand(const CommandLaw* law) {
-  static const auto kCounters = [] {
-    std::array<observe::Counter*, std::size(kLaws) + 1> made;
-    for (size_t i = 0; i < std::size(kLaws); ++i) made[i] = CounterFor(kLaws[i].name);
-    made.back() = CounterFor("other");
-    return made;
-  }();
-  kCounters[law == nullptr ? std::size(kLaws) : static_cast<size_t>(law - kLaws)]->Add();
+void CountCommand(const CommandLaw* law, double by) { Counters().commands[IndexOf(law)]->Add(by); }
+
+void CountCompletion(const CommandLaw* law, Completion::Kind kind) {
+  const auto status = static_cast<size_t>(kind);
+  if (status < std::size(kStatuses)) Counters().completions[IndexOf(law)][status]->Add();
 }
 
 }  // namespace posthorn::imap_gateway

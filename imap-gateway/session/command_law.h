@@ -37,6 +37,8 @@ struct CommandLaw {
 // Null for a command we do not know.
 const CommandLaw* FindLaw(std::string_view name);
 // Counts it under its name; null counts as "other".
-void CountCommand(const CommandLaw* law);
+void CountCommand(const CommandLaw* law, double by = 1);
+// How it ended: OK, NO, BAD, BYE; others are not counted.
+void CountCompletion(const CommandLaw* law, Completion::Kind kind);
 
 }  // namespace posthorn::imap_gateway

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "imap-gateway/backend/store_fwd.h"
+#include "lib/gateway/session_count.h"
 #include "lib/login/login.h"
 #include "lib/net/listener.h"
 #include "lib/net/loop.h"
@@ -20,6 +21,7 @@ class TlsContext;
 namespace posthorn::observe {
 class Counter;
 class Gauge;
+class Histogram;
 }  // namespace posthorn::observe
 
 namespace posthorn::imap_gateway {
@@ -54,13 +56,13 @@ struct Port {
 
 struct ImapMetrics {
   ImapMetrics();
-  observe::Gauge* sessions;
+  gateway::SessionMetrics sessions{"imap"};
   observe::Gauge* idling;
-  observe::Counter* logins;
   observe::Counter* bad_commands;
   observe::Counter* fetched;  // messages in FETCH responses
   observe::Counter* appended;
   observe::Counter* byes;
+  observe::Histogram* seconds;  // from a whole command to its completion
 };
 
 struct Gateway {

@@ -35,11 +35,12 @@ Session::Session(Gateway& gateway, std::shared_ptr<const Port> port,
     : gateway_(gateway),
       port_(std::move(port)),
       connection_(std::move(connection)),
-      started_(Clock::now()) {
-  gateway_.metrics.sessions->Add(1);
-}
+      started_(Clock::now()),
+      count_(gateway_.metrics.sessions, connection_->tls() != nullptr
+                                            ? gateway::SessionCount::Transport::kEncrypted
+                                            : gateway::SessionCount::Transport::kClear) {}
 
-Session::~Session() { gateway_.metrics.sessions->Add(-1); }
+Session::~Session() = default;
 
 net::Task<void> Session::Serve(Gateway& gateway, std::shared_ptr<const Port> port,
                                std::unique_ptr<net::Connection> connection) {
@@ -62,6 +63,7 @@ net::Task<bool> Session::Greet() {
   if (port_->mode == Port::Tls::kImplicit && connection_->tls() == nullptr) {
     if (!port_->tls || !(co_await connection_->StartTls(port_->tls, kHandshakeLimit)).ok())
       co_return false;
+    count_.Encrypted();
   }
   if (gateway_.drain.draining()) {
     Bye("Server is shutting down");
@@ -190,8 +192,10 @@ net::Task<bool> Session::Execute(std::string_view text, bool message_follows) {
       no = Completion::Bye("Not possible now");
     co_return co_await Finish(*std::move(no), law);
   }
+  const Clock::time_point begin = Clock::now();
   Completion completion = co_await law->handler(
       *this, Input{law->name, head->arguments, law->name.starts_with("UID ")});
+  gateway_.metrics.seconds->Observe(std::chrono::duration<double>(Clock::now() - begin).count());
   co_return co_await Finish(std::move(completion), law);
 }
 
@@ -222,6 +226,7 @@ std::string_view Session::ClosingReason() const {
 
 net::Task<bool> Session::Finish(Completion completion, const CommandLaw* law) {
   using Kind = Completion::Kind;
+  CountCompletion(law, completion.kind);
   if (completion.kind == Kind::kGone) co_return false;
   if (completion.kind == Kind::kBye) {
     RequestBye(std::move(completion.text));

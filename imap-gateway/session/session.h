@@ -62,6 +62,8 @@ class Session : public ViewListener, public std::enable_shared_from_this<Session
   bool MayLogIn() const;
   std::string Capabilities() const;
   void LogIn(std::shared_ptr<const login::Identity> identity);
+  // STARTTLS went well.
+  void NoteEncrypted() { count_.Encrypted(); }
   // Begins IDLE: the next line ends it.
   void StartIdle();
 
@@ -131,6 +133,7 @@ class Session : public ViewListener, public std::enable_shared_from_this<Session
   std::string bye_;
   std::string client_;
   std::chrono::steady_clock::time_point started_;
+  gateway::SessionCount count_;
   uint32_t errors_ = 0;
   uint32_t commands_ = 0;
   bool condstore_ = false;

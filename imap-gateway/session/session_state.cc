@@ -20,16 +20,16 @@ constexpr milliseconds kViewLimit{20000};
 }  // namespace
 
 ImapMetrics::ImapMetrics()
-    : sessions(observe::NewGauge("posthorn_imap_sessions", "Open sessions")),
-      idling(observe::NewGauge("posthorn_imap_sessions_idling", "Sessions in IDLE")),
-      logins(observe::NewCounter("posthorn_imap_logins_total", "Successful logins")),
+    : idling(observe::NewGauge("posthorn_imap_sessions_idling", "Sessions in IDLE")),
       bad_commands(
           observe::NewCounter("posthorn_imap_bad_commands_total", "Commands answered BAD")),
       fetched(observe::NewCounter("posthorn_imap_fetched_messages_total",
                                   "Messages in FETCH responses")),
       appended(observe::NewCounter("posthorn_imap_appended_messages_total",
                                    "Messages stored by APPEND")),
-      byes(observe::NewCounter("posthorn_imap_byes_total", "Sessions ended by the server")) {}
+      byes(observe::NewCounter("posthorn_imap_byes_total", "Sessions ended by the server")),
+      seconds(observe::NewHistogram("posthorn_imap_command_seconds",
+                                    "From a whole command to its completion; IDLE's is its +")) {}
 
 bool Session::MayLogIn() const {
   if (connection_->tls() != nullptr) return true;
@@ -64,7 +64,6 @@ std::string Session::Capabilities() const {
 void Session::LogIn(std::shared_ptr<const login::Identity> identity) {
   identity_ = std::move(identity);
   errors_ = 0;
-  gateway_.metrics.logins->Add();
   guard_ = gateway_.gate.OnEnd(identity_->account,
                                [this] { RequestBye("[UNAVAILABLE] Please log in again"); });
   observe::Debug("imap.login",

@@ -104,4 +104,10 @@ MessageRow MessageColumns::Row(size_t i) const {
           internal_date(i), message_size(i), save_date(i)};
 }
 
+size_t MessageColumns::bytes() const {
+  const auto of = [](const auto& column) { return column.capacity() * sizeof(column[0]); };
+  return of(uid_) + of(modseq_) + of(flags_) + of(low_) + of(high_) + of(date_) + of(zone_) +
+         of(size_) + of(save_date_);
+}
+
 }  // namespace posthorn::imap_gateway

@@ -53,6 +53,8 @@ class MessageColumns {
   // Gives back what growing left unused.
   void Shrink();
   MessageRow Row(size_t i) const;
+  // On the heap.
+  size_t bytes() const;
 
  private:
   void Grow();

@@ -6,6 +6,8 @@
 
 #include "imap-gateway/protocol/number_set.h"
 #include "imap-gateway/view/cursor.h"
+#include "imap-gateway/view/view_metrics.h"
+#include "lib/base/clock.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "posthorn/store/v1/sync.pb.h"
@@ -58,6 +60,17 @@ absl::Status StateError(MailboxView::State state) {
       break;
   }
   return absl::OkStatus();
+}
+
+// Clocks of several machines meet here: a difference below nothing is none.
+void Measure(const v1::ViewDelta& delta) {
+  const ViewMetrics& metrics = ViewMetrics::Get();
+  const auto since = [now = base::WallMillis()](int64_t then) {
+    return static_cast<double>(std::max<int64_t>(0, now - then)) / 1000;
+  };
+  metrics.changes->Add();
+  if (delta.committed_ms() != 0) metrics.lag_seconds->Observe(since(delta.committed_ms()));
+  if (delta.accepted_ms() != 0) metrics.visible_seconds->Observe(since(delta.accepted_ms()));
 }
 
 }  // namespace
@@ -228,6 +241,7 @@ void MailboxView::ApplyDelta(const v1::ViewDelta& delta) {
   Expunge(Ranges(delta.expunged()));
   uid_next_ = std::max(uid_next_, delta.uid_next());
   modseq_ = delta.modseq();
+  Measure(delta);
   if (state_ == State::kReady) Changed();
 }
 

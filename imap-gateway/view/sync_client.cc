@@ -4,9 +4,9 @@
 #include <deque>
 
 #include "imap-gateway/backend/store.h"
+#include "imap-gateway/view/view_metrics.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
 #include "lib/rpc/client.h"
 #include "posthorn/store/v1/sync.pb.h"
 
@@ -25,6 +25,8 @@ constexpr uint32_t kCredit = 128;
 constexpr milliseconds kAgain{20};
 constexpr milliseconds kSweepEvery{5000};
 constexpr milliseconds kLookAround{1000};
+// What the maps of an account's view cost beside a mailbox's facts, about.
+constexpr size_t kNodeBytes = 160;
 
 uint64_t ViewOf(const v1::SyncReply& reply) {
   switch (reply.reply_case()) {
@@ -41,12 +43,6 @@ uint64_t ViewOf(const v1::SyncReply& reply) {
       break;
   }
   return 0;
-}
-
-observe::Counter* Lost() {
-  static observe::Counter* const kCounter = observe::NewCounter(
-      "posthorn_imap_sync_lost_total", "Sync streams that ended and were opened again");
-  return kCounter;
 }
 
 }  // namespace
@@ -167,7 +163,7 @@ void SyncClient::OnLost(cluster::Place place) {
   for (auto& [id, asked] : barriers_)
     if (asked.place == place) asked.place = 0;
   if (stopped_) return;
-  Lost()->Add();
+  ViewMetrics::Get().lost_streams->Add();
   observe::Debug("imap.sync.lost");
 }
 
@@ -357,7 +353,17 @@ net::Task<void> SyncClient::Sweep() {
     co_await stopping_.WaitFor(std::min(kSweepEvery, options_.linger + milliseconds(1)));
     DropUnused(mailboxes_, Clock::now());
     DropUnused(accounts_, Clock::now());
+    Measure();
   }
+}
+
+void SyncClient::Measure() const {
+  size_t bytes = 0;
+  for (const auto& [key, kept] : mailboxes_) bytes += kept.view->messages().bytes();
+  for (const auto& [account, kept] : accounts_)
+    bytes += kept.view->mailboxes().size() * (sizeof(MailboxInfo) + kNodeBytes);
+  ViewMetrics::Get().memory->Set(static_cast<double>(bytes));
+  ViewMetrics::Get().views->Set(static_cast<double>(open_.size()));
 }
 
 }  // namespace posthorn::imap_gateway

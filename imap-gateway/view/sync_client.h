@@ -103,6 +103,8 @@ class SyncClient : public std::enable_shared_from_this<SyncClient> {
   void Ask(uint64_t barrier, Asked& asked);
   void Send(cluster::Place place, posthorn::store::v1::SyncRequest request);
   void GrantCredit(uint64_t view, OpenedView& open);
+  // What the views cost, for the metrics.
+  void Measure() const;
   template <class Map>
   void DropUnused(Map& map, std::chrono::steady_clock::time_point now);
 

@@ -1,3 +1,4 @@
+#include <array>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -48,9 +49,9 @@ class State : public std::enable_shared_from_this<State> {
                                  {{"protocol", options_.protocol}, {"result", result}});
     };
     cached_ = count("cached");
-    success_ = count("success");
-    failure_ = count("failure");
-    other_ = count("other");
+    // In the order of Outcome.
+    outcomes_ = {count("success"), count("failure"), count("refused"), count("malformed"),
+                 count("temporary")};
   }
 
   net::Task<Verdict> Check(Attempt attempt) {
@@ -189,9 +190,7 @@ class State : public std::enable_shared_from_this<State> {
   }
 
   void Count(Outcome outcome) {
-    if (outcome == Outcome::kSuccess) return success_->Add();
-    if (outcome == Outcome::kFailure) return failure_->Add();
-    other_->Add();
+    outcomes_[static_cast<size_t>(outcome)]->Add();
   }
 
   net::Loop& loop_;
@@ -205,9 +204,7 @@ class State : public std::enable_shared_from_this<State> {
   uint64_t last_guard_ = 0;
   std::unordered_map<uint64_t, std::map<uint64_t, std::function<void()>>> ends_;
   observe::Counter* cached_;
-  observe::Counter* success_;
-  observe::Counter* failure_;
-  observe::Counter* other_;
+  std::array<observe::Counter*, 5> outcomes_;
 };
 
 class GuardImpl : public Gate::Guard {

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/net/connection_impl.h"
 #include "lib/observe/log.h"
+#include "lib/observe/metrics.h"
 
 namespace posthorn::net {
 namespace {
@@ -21,6 +23,18 @@ constexpr size_t kMaxBuffered = 65536;
 std::span<char> ThreadBuffer() {
   static thread_local std::array<char, kMaxBuffered> buffer;
   return buffer;
+}
+
+// Bytes in the buffers of all connections of this process.
+std::atomic<int64_t>& BufferBytes() {
+  static std::atomic<int64_t>* const kBytes = [] {
+    auto* bytes = new std::atomic<int64_t>(0);
+    observe::NewGaugeCallback("posthorn_process_memory_bytes", "Memory by what it is for",
+                              {{"use", "connection_buffers"}},
+                              [bytes] { return static_cast<double>(bytes->load()); });
+    return bytes;
+  }();
+  return *kBytes;
 }
 
 // Also for limits like milliseconds::max().
@@ -61,6 +75,18 @@ void Connection::Impl::Compact() {
     in.erase(0, start);
   }
   start = 0;
+  CountBuffers(0);
+}
+
+void Connection::Impl::CountBuffers(size_t writing) {
+  // A string's own 15 bytes are not on the heap.
+  constexpr size_t kInside = 15;
+  const auto heap = [](size_t capacity) { return capacity > kInside ? capacity : 0; };
+  const size_t now = heap(in.capacity()) + heap(out.capacity()) + heap(writing);
+  if (now == counted) return;
+  BufferBytes().fetch_add(static_cast<int64_t>(now) - static_cast<int64_t>(counted),
+                          std::memory_order_relaxed);
+  counted = now;
 }
 
 absl::Status Connection::Impl::Receive(size_t at_most) {
@@ -74,6 +100,7 @@ absl::Status Connection::Impl::Receive(size_t at_most) {
     return base::Unavailable("PROXY header from a peer that may not send one");
   }
   in.append(bytes);
+  CountBuffers(0);
   if (skipping) SkipRestOfLine();
   return absl::OkStatus();
 }
@@ -126,12 +153,14 @@ Task<absl::Status> Connection::Impl::Flush(Impl* self, Time deadline) {
   absl::Status status = self->write_error;
   while (status.ok() && !self->out.empty()) {
     const std::string bytes = std::exchange(self->out, {});
+    self->CountBuffers(bytes.capacity());
     status = co_await self->transport->WriteAll(bytes, deadline);
     if (status.ok()) self->bytes_written += bytes.size();
   }
   self->flushing = false;
   self->write_error = status;
   if (!status.ok()) std::string().swap(self->out);
+  self->CountBuffers(0);
   co_return status;
 }
 
@@ -161,7 +190,12 @@ Connection::Connection(Loop& loop, std::unique_ptr<Transport> transport, Endpoin
   impl_->local = std::move(local);
 }
 
-Connection::~Connection() { Close(); }
+Connection::~Connection() {
+  Close();
+  std::string().swap(impl_->in);
+  std::string().swap(impl_->out);
+  impl_->CountBuffers(0);
+}
 
 Task<absl::StatusOr<std::string_view>> Connection::ReadLine(size_t max, milliseconds limit) {
   return Impl::ReadLine(impl_.get(), max, DeadlineIn(limit));

@@ -31,6 +31,8 @@ struct Connection::Impl {
   // Gives memory back; views into the buffer end here.
   void Compact();
   absl::Status Receive(size_t at_most);
+  // Tells the metric of all connections' buffers; `writing` is what is on its way out.
+  void CountBuffers(size_t writing);
   void Close();
 
   Loop* loop = nullptr;
@@ -49,6 +51,7 @@ struct Connection::Impl {
   bool skipping = false;  // inside a line that was too long
   bool flushing = false;
   bool closed = false;
+  size_t counted = 0;  // bytes of buffers, as the metric knows them
 };
 
 }  // namespace posthorn::net

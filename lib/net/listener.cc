@@ -79,10 +79,13 @@ class Seat {
   std::string address_;
 };
 
+observe::Counter* RefusalCounter(std::string_view reason) {
+  return observe::NewCounter("posthorn_net_refused_total",
+                             "Connections refused before a session began", {{"reason", reason}});
+}
+
 void CountRefusal(std::string_view reason, const Endpoint& peer, const State& state) {
-  observe::NewCounter("posthorn_net_refused_total", "connections refused before a session began",
-                      {{"reason", reason}})
-      ->Add();
+  RefusalCounter(reason)->Add();
   observe::Info("net.refused",
                 {{"listener", state.options.name}, {"peer", peer.address}, {"reason", reason}});
 }
@@ -267,6 +270,8 @@ class TcpListener : public Listener {
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Bind(Loop& loop, ListenerOptions options) {
   auto state = std::make_shared<State>(loop, std::move(options));
   RETURN_IF_ERROR(net::Bind(*state));
+  // There from the start, so that a first refusal shows as a rise.
+  for (const std::string_view reason : {"connections", "address", "proxy"}) RefusalCounter(reason);
   state->open_gauge = observe::NewGauge("posthorn_net_connections", "open connections",
                                         {{"listener", state->options.name}});
   return std::make_unique<TcpListener>(std::move(state));

@@ -7,6 +7,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,8 +48,24 @@ class HistogramFace : public Histogram {
 struct Scraped {
   std::string name;
   std::string help;
+  prometheus::MetricType type;
+  prometheus::Labels labels;
   std::function<double()> read;
 };
+
+prometheus::Labels Copy(Labels labels) {
+  prometheus::Labels copied;
+  for (const auto& [label, value] : labels) copied.emplace(label, value);
+  return copied;
+}
+
+void Append(const Scraped& scraped, prometheus::MetricFamily& family) {
+  prometheus::ClientMetric& metric = family.metric.emplace_back();
+  for (const auto& [label, value] : scraped.labels) metric.label.push_back({label, value});
+  const double value = scraped.read();
+  metric.gauge.value = value;
+  metric.counter.value = value;
+}
 
 // Everything this process counts. Never destroyed: pointers are handed out for the process's life.
 class Metrics {
@@ -59,30 +76,41 @@ class Metrics {
   }
 
   template <class Face, class Make>
-  Face* Find(std::map<std::string, std::unique_ptr<Face>>& faces, std::string_view name, Labels labels,
-             Make make) {
+  Face* Find(std::map<std::string, std::unique_ptr<Face>>& faces, std::string_view name,
+             Labels labels, Make make) {
     std::string key(name);
-    prometheus::Labels copied;
-    for (const auto& [label, value] : labels) {
-      copied.emplace(label, value);
+    for (const auto& [label, value] : labels)
       key.append("\n").append(label).append("\n").append(value);
-    }
     const std::lock_guard lock(mutex_);
     auto& face = faces[key];
-    if (!face) face = make(copied);
+    if (!face) face = make(Copy(labels));
     return face.get();
+  }
+
+  void AddScraped(Scraped scraped) {
+    const std::lock_guard lock(mutex_);
+    const auto same = std::ranges::find_if(scraped_, [&](const Scraped& other) {
+      return other.name == scraped.name && other.labels == scraped.labels;
+    });
+    if (same == scraped_.end()) {
+      scraped_.push_back(std::move(scraped));
+    } else {
+      *same = std::move(scraped);
+    }
   }
 
   std::string Text() {
     std::vector<prometheus::MetricFamily> families = registry_.Collect();
     const std::lock_guard lock(mutex_);
     for (const Scraped& scraped : scraped_) {
-      prometheus::MetricFamily family;
-      family.name = scraped.name;
-      family.help = scraped.help;
-      family.type = prometheus::MetricType::Gauge;
-      family.metric.emplace_back().gauge.value = scraped.read();
-      families.push_back(std::move(family));
+      auto family = std::ranges::find(families, scraped.name, &prometheus::MetricFamily::name);
+      if (family == families.end()) {
+        family = families.insert(families.end(), prometheus::MetricFamily());
+        family->name = scraped.name;
+        family->help = scraped.help;
+        family->type = scraped.type;
+      }
+      Append(scraped, *family);
     }
     return prometheus::TextSerializer().Serialize(families);
   }
@@ -106,8 +134,10 @@ const std::vector<double>& LatencyBuckets() {
 Counter* NewCounter(std::string_view name, std::string_view help, Labels labels) {
   Metrics& metrics = Metrics::Get();
   return metrics.Find(metrics.counters_, name, labels, [&](const prometheus::Labels& copied) {
-    auto& family =
-        prometheus::BuildCounter().Name(std::string(name)).Help(std::string(help)).Register(metrics.registry_);
+    auto& family = prometheus::BuildCounter()
+                       .Name(std::string(name))
+                       .Help(std::string(help))
+                       .Register(metrics.registry_);
     return std::make_unique<CounterFace>(family.Add(copied));
   });
 }
@@ -115,8 +145,10 @@ Counter* NewCounter(std::string_view name, std::string_view help, Labels labels)
 Gauge* NewGauge(std::string_view name, std::string_view help, Labels labels) {
   Metrics& metrics = Metrics::Get();
   return metrics.Find(metrics.gauges_, name, labels, [&](const prometheus::Labels& copied) {
-    auto& family =
-        prometheus::BuildGauge().Name(std::string(name)).Help(std::string(help)).Register(metrics.registry_);
+    auto& family = prometheus::BuildGauge()
+                       .Name(std::string(name))
+                       .Help(std::string(help))
+                       .Register(metrics.registry_);
     return std::make_unique<GaugeFace>(family.Add(copied));
   });
 }
@@ -136,9 +168,29 @@ Histogram* NewHistogram(std::string_view name, std::string_view help, Labels lab
 }
 
 void NewGaugeCallback(std::string_view name, std::string_view help, std::function<double()> read) {
-  Metrics& metrics = Metrics::Get();
-  const std::lock_guard lock(metrics.mutex_);
-  metrics.scraped_.push_back({std::string(name), std::string(help), std::move(read)});
+  NewGaugeCallback(name, help, {}, std::move(read));
+}
+
+void NewGaugeCallback(std::string_view name, std::string_view help, Labels labels,
+                      std::function<double()> read) {
+  Metrics::Get().AddScraped({std::string(name), std::string(help), prometheus::MetricType::Gauge,
+                             Copy(labels), std::move(read)});
+}
+
+void NewCounterCallback(std::string_view name, std::string_view help,
+                        std::function<double()> read) {
+  Metrics::Get().AddScraped(
+      {std::string(name), std::string(help), prometheus::MetricType::Counter, {}, std::move(read)});
+}
+
+Gauge* MemoryGauge(std::string_view use) {
+  return NewGauge("posthorn_process_memory_bytes", "Memory by what it is for", {{"use", use}});
+}
+
+std::vector<double> Doubling(double first, int buckets) {
+  std::vector<double> bounds;
+  for (int i = 0; i < buckets; ++i, first *= 2) bounds.push_back(first);
+  return bounds;
 }
 
 std::string MetricsText() { return Metrics::Get().Text(); }

@@ -49,6 +49,19 @@ TEST(Metrics, SameNameAndLabelsAreOneObject) {
   EXPECT_THAT(MetricsText(), HasSubstr("posthorn_test_total{kind=\"a\"} 3"));
 }
 
+TEST(Metrics, CallbacksOfOneNameAreOneFamily) {
+  NewGaugeCallback("posthorn_test_bytes", "A test", {{"use", "a"}}, [] { return 1.0; });
+  NewGaugeCallback("posthorn_test_bytes", "A test", {{"use", "b"}}, [] { return 2.0; });
+  NewGaugeCallback("posthorn_test_bytes", "A test", {{"use", "a"}}, [] { return 3.0; });
+  NewCounterCallback("posthorn_test_seconds_total", "A test", [] { return 4.0; });
+  const std::string text = MetricsText();
+  EXPECT_THAT(text, HasSubstr("# TYPE posthorn_test_bytes gauge\n"
+                              "posthorn_test_bytes{use=\"a\"} 3\n"
+                              "posthorn_test_bytes{use=\"b\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE posthorn_test_seconds_total counter\n"
+                              "posthorn_test_seconds_total 4\n"));
+}
+
 TEST(HealthServer, AnswersAllThreePages) {
   std::string missing = "no configuration yet";
   auto server = HealthServer::Start("127.0.0.1:0", [&] { return missing; }, [] { return true; });

@@ -32,6 +32,7 @@ Life::Life(net::Loop& loop, const Service::Options& options, const Flags& flags,
 Life::~Life() { health_.reset(); }
 
 net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
+  ShowProcess(flags_.name.empty() ? HostName() : flags_.name, flags_.data);
   Tick();
   events_.emplace(
       loop_, base::StrCat(options_.process, "@", flags_.name),
@@ -52,6 +53,7 @@ net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
     co_return;
   }
   phase_.clear();
+  metrics_.ready->Set(Missing().empty() ? 1 : 0);
   if (serves_ && !stopping_) service_.server().SetServing(Missing().empty());
   observe::Info("process.ready");
   NotifyManager("READY=1");
@@ -163,7 +165,12 @@ std::string Life::MissingFromOutside() {
 
 void Life::Tick() {
   turned_ = base::MonotonicMicros() / 1000;
-  if (serves_ && !stopping_) service_.server().SetServing(Missing().empty());
+  const bool ready = Missing().empty();
+  if (serves_ && !stopping_) service_.server().SetServing(ready);
+  metrics_.ready->Set(ready ? 1 : 0);
+  if (tick_due_ != 0)
+    metrics_.lag->Set(static_cast<double>(std::max<int64_t>(0, turned_ - tick_due_)) / 1000);
+  tick_due_ = turned_ + kTick.count();
   tick_ = loop_.After(kTick, [this] { Tick(); });
 }
 

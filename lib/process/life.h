@@ -14,6 +14,7 @@
 #include "lib/net/loop.h"
 #include "lib/process/config_watch.h"
 #include "lib/process/event_shipper.h"
+#include "lib/process/process_metrics.h"
 #include "lib/process/service.h"
 #include "lib/process/version.h"
 
@@ -76,6 +77,8 @@ class Life {
   bool cut_short_ = false;
   int exit_code_ = 0;
   std::unique_ptr<net::Loop::Timer> tick_;
+  int64_t tick_due_ = 0;  // milliseconds of the monotonic clock
+  const LoopMetrics metrics_;
   // Milliseconds of the monotonic clock at the last tick, for /livez.
   std::atomic<int64_t> turned_{0};
 };

@@ -2,6 +2,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/rpc/call_errors.h"
 #include "lib/rpc/client_calls.h"
 
 namespace posthorn::rpc {
@@ -114,6 +115,7 @@ class Many : public PlainCalls::Member, public std::enable_shared_from_this<Many
     self->Begin(*calls, path, options);
   }
   void Begin(PlainCalls& calls, const std::string& path, const CallOptions& options) {
+    path_ = path;
     calls.Prepare(context_, options);
     call_ = calls.stub().PrepareCall(&context_, path, &calls.queue());
     call_->StartCall(started_.Arm(shared_from_this()));
@@ -217,10 +219,14 @@ class Many : public PlainCalls::Member, public std::enable_shared_from_this<Many
     WakeBoth().ResumeAll();
   }
   void OnFinished(bool) {
-    if (!ended_) End(FromGrpc(status_)).ResumeAll();
+    if (ended_) return;
+    absl::Status status = FromGrpc(status_);
+    CountClientError(path_, status);
+    End(std::move(status)).ResumeAll();
   }
 
   net::Loop& loop_;
+  std::string path_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
   grpc::ByteBuffer in_;
@@ -321,7 +327,9 @@ net::Task<absl::Status> PlainCalls::Call(std::string path, CallOptions options,
   auto call = std::make_shared<Unary>(*this);
   const Keeper<Unary> keeper(self, call);
   call->Begin(*this, path, options, request);
-  co_return co_await Unary::Wait(call, reply);
+  absl::Status status = co_await Unary::Wait(call, reply);
+  CountClientError(path, status);
+  co_return status;
 }
 
 std::unique_ptr<RawCall> PlainCalls::Start(std::string path, CallOptions options) {

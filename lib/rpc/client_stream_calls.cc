@@ -3,6 +3,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/rpc/call_errors.h"
 #include "lib/rpc/client_calls.h"
 
 namespace posthorn::rpc {
@@ -125,6 +126,7 @@ net::Task<absl::Status> ManyCall::Connect(std::shared_ptr<ManyCall> self) {
   if (!up.ok()) {
     self->ended_ = true;
     self->status_ = up;
+    CountClientError(self->path_, up);
   }
   co_return up;
 }
@@ -188,6 +190,7 @@ void ManyCall::OnFrame(const Frame& frame, const grpc::Slice& slice, Ready& read
 void ManyCall::OnEnd(absl::Status status, Ready& ready) {
   ended_ = true;
   status_ = std::move(status);
+  CountClientError(path_, status_);
   ready.Add(reader_);
   ready.Add(writer_);
 }
@@ -243,14 +246,18 @@ net::Task<absl::Status> CallOnStream(std::shared_ptr<ClientStream> stream, std::
   SingleCall call(*stream, reply);
   call.deadline = DeadlineOf(options);
   if (!stream->up()) {
-    CO_RETURN_IF_ERROR(co_await ClientStream::WaitUntilUp(stream, call.deadline));
+    absl::Status up = co_await ClientStream::WaitUntilUp(stream, call.deadline);
+    CountClientError(path, up);
+    if (!up.ok()) co_return up;
   }
   const std::string trace = TraceBytes(options.trace);
   Frame frame = FirstFrame(path, call.deadline, trace, options.ticket);
   frame.flags = kHalfClose | kBody;
   stream->Begin(call, frame, &request);
   while (!call.ended()) co_await call.waiter().Wait();
-  co_return call.TakeStatus();
+  absl::Status status = call.TakeStatus();
+  CountClientError(path, status);
+  co_return status;
 }
 
 std::unique_ptr<RawCall> StartOnStream(net::Loop& loop, std::shared_ptr<ClientStream> stream,

@@ -53,8 +53,7 @@ TEST_P(RpcTest, StatusesKeepCodeAndText) {
 // A server that kept calls after their end would soon refuse new ones.
 TEST_P(RpcTest, CallsThatEndedLeaveNothingBehind) {
   auto* const running =
-      observe::NewGauge("posthorn_rpc_server_running", "calls whose handlers have not returned",
-                        {{"process", "test"}});
+      observe::NewGauge("posthorn_rpc_server_running", "Calls whose handlers have not returned");
   auto client = MakeClient();
   Run([](net::Loop& loop, Client& c, Way way, observe::Gauge* gauge) -> net::Task<void> {
     for (int i = 0; i < 100; ++i) {

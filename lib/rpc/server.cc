@@ -51,7 +51,7 @@ class ServerImpl : public Server {
       : loop_(loop),
         options_(std::move(options)),
         completions_(Completions::For(loop)),
-        state_(std::make_shared<ServerState>(loop, options_.process)),
+        state_(std::make_shared<ServerState>(loop)),
         ports_(options_.addresses.size(), 0),
         health_(std::make_shared<Health>(loop)) {
     Health::Register(health_, *this, [state = state_.get()](std::string_view service) {
@@ -88,7 +88,7 @@ class ServerImpl : public Server {
 
  private:
   void Register(std::unique_ptr<RegisteredMethod> method) {
-    const absl::Status status = state_->methods.Add(std::move(method), options_.process);
+    const absl::Status status = state_->methods.Add(std::move(method));
     if (!status.ok() && registration_.ok()) registration_ = status;
   }
   void AddPorts(grpc::ServerBuilder& builder);

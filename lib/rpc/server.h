@@ -50,7 +50,7 @@ class Server {
       uint32_t mode = 0660;    // of the socket's file
     };
     std::vector<Address> addresses;
-    std::string process;  // label of the metrics
+    std::string process;
     // Every TCP address demands certificates; null: they are plaintext.
     std::shared_ptr<Credentials> credentials = nullptr;
   };

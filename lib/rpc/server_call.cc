@@ -4,6 +4,7 @@
 
 #include "lib/base/strings.h"
 #include "lib/observe/metrics.h"
+#include "lib/rpc/call_errors.h"
 
 namespace posthorn::rpc {
 namespace {
@@ -17,17 +18,17 @@ bool RegisteredMethod::Allows(std::string_view role) const {
   return roles.empty() || std::find(roles.begin(), roles.end(), role) != roles.end();
 }
 
-absl::Status MethodTable::Add(std::unique_ptr<RegisteredMethod> method, std::string_view process) {
+absl::Status MethodTable::Add(std::unique_ptr<RegisteredMethod> method) {
   const uint32_t hash = MethodHash(method->path);
   if (by_path_.contains(method->path) || by_hash_.contains(hash)) {
     return base::Exists(base::StrCat("registered twice, or a hash collision: ", method->path));
   }
-  const observe::Labels labels = {{"process", process}, {"method", method->path}};
-  method->calls = observe::NewCounter("posthorn_rpc_server_calls_total", "calls ended", labels);
-  method->errors = observe::NewCounter("posthorn_rpc_server_errors_total",
-                                       "calls ended with a status other than OK", labels);
+  const observe::Labels labels = {{"method", method->path}};
+  method->calls = observe::NewCounter("posthorn_rpc_server_calls_total", "Calls ended", labels);
+  // There from the start, so that a first error shows as a rise.
+  CountServerError(method->path, absl::StatusCode::kUnavailable, 0);
   method->seconds = observe::NewHistogram("posthorn_rpc_server_seconds",
-                                          "time from a call's arrival to its answer", labels);
+                                          "From a call's arrival to its answer", labels);
   by_hash_[hash] = method.get();
   std::string path = method->path;
   by_path_.emplace(std::move(path), std::move(method));
@@ -73,11 +74,10 @@ absl::Status Admit(const ServerState& server, const RegisteredMethod* method,
   return absl::OkStatus();
 }
 
-ServerState::ServerState(net::Loop& on, std::string_view process)
+ServerState::ServerState(net::Loop& on)
     : loop(on),
       running_gauge(observe::NewGauge("posthorn_rpc_server_running",
-                                      "calls whose handlers have not returned",
-                                      {{"process", process}})) {}
+                                      "Calls whose handlers have not returned")) {}
 
 RunningCall::RunningCall(std::shared_ptr<ServerState> server, const RegisteredMethod& method)
     : server_(std::move(server)), method_(method) {
@@ -143,7 +143,9 @@ void RunningCall::Done(const absl::Status& status, const google::protobuf::Messa
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun_;
   method_.calls->Add();
   method_.seconds->Observe(took.count());
-  if (!status.ok() || cancelled()) method_.errors->Add();
+  const absl::StatusCode code = cancelled() ? why_over_.code() : status.code();
+  if (code != absl::StatusCode::kOk && code != absl::StatusCode::kCancelled)
+    CountServerError(method_.path, code);
   if (!cancelled() && !server_->closed) Answer(status, reply);
 }
 

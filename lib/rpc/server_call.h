@@ -31,7 +31,6 @@ struct RegisteredMethod {
   std::function<net::Task<absl::Status>(ServerCall&)> many;
   const google::protobuf::MessageLite* prototype = nullptr;  // of `single`'s request
   observe::Counter* calls = nullptr;
-  observe::Counter* errors = nullptr;
   observe::Histogram* seconds = nullptr;
 
   bool Allows(std::string_view role) const;
@@ -40,7 +39,7 @@ struct RegisteredMethod {
 class MethodTable {
  public:
   // kAlreadyExists when the path, or another one with its hash, is registered.
-  absl::Status Add(std::unique_ptr<RegisteredMethod> method, std::string_view process);
+  absl::Status Add(std::unique_ptr<RegisteredMethod> method);
   const RegisteredMethod* ByPath(std::string_view path) const;
   const RegisteredMethod* ByHash(uint32_t hash) const;
   // Full names of the services with a method here.
@@ -56,7 +55,7 @@ class RunningCall;
 
 // State of one server, shared by its transports; the loop's thread only.
 struct ServerState {
-  ServerState(net::Loop& on, std::string_view process);
+  explicit ServerState(net::Loop& on);
   net::Loop& loop;
   MethodTable methods;
   // No new calls: they end kUnavailable.

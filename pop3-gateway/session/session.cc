@@ -2,7 +2,7 @@
 
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
+#include "pop3-gateway/session/metrics.h"
 
 namespace posthorn::pop3_gateway {
 namespace {
@@ -13,15 +13,6 @@ constexpr std::chrono::milliseconds kWrite{60000};
 constexpr std::chrono::milliseconds kHandshake{30000};
 constexpr std::chrono::seconds kBeforeLogin{60};
 
-observe::Gauge* SessionGauge() {
-  static observe::Gauge* const kGauge = observe::NewGauge("posthorn_pop3_sessions", "Open POP3 sessions");
-  return kGauge;
-}
-
-observe::Counter* LoginCounter(std::string_view outcome) {
-  return observe::NewCounter("posthorn_pop3_logins_total", "Logins by outcome", {{"outcome", outcome}});
-}
-
 }  // namespace
 
 Pop3Session::Pop3Session(Surroundings& surroundings, std::unique_ptr<net::Connection> connection,
@@ -31,11 +22,11 @@ Pop3Session::Pop3Session(Surroundings& surroundings, std::unique_ptr<net::Connec
       port_(std::move(port)),
       settings_(around_.settings()),
       rights_(around_.rights(connection_->peer().address)),
-      id_(base::MessageId::New()) {
-  SessionGauge()->Add(1);
-}
+      id_(base::MessageId::New()),
+      count_(Pop3Metrics::Get().sessions, tls() ? gateway::SessionCount::Transport::kEncrypted
+                                                : gateway::SessionCount::Transport::kClear) {}
 
-Pop3Session::~Pop3Session() { SessionGauge()->Add(-1); }
+Pop3Session::~Pop3Session() = default;
 
 net::Task<void> Pop3Session::Serve(std::shared_ptr<Pop3Session> self) {
   self->drain_ = self->around_.drain.OnBegin([weak = std::weak_ptr(self)] {
@@ -67,9 +58,11 @@ net::Task<bool> Pop3Session::Turn() {
   idle_ = true;
   const absl::StatusOr<std::string_view> line = co_await connection_->ReadLine(kMaxLine, limit);
   idle_ = false;
+  answering_ = Verb::kUnknown;
   if (line.ok()) {
     const absl::StatusOr<Command> command = ParseCommand(*line);
     if (command.ok()) {
+      answering_ = command->verb;
       co_await Obey(*command);
     } else {
       Err("", base::Message(command.status()));
@@ -96,13 +89,19 @@ net::Task<bool> Pop3Session::Turn() {
   if (!start_tls_) co_return true;
   start_tls_ = false;
   user_.clear();
-  co_return (co_await connection_->StartTls(port_->tls, kHandshake)).ok();
+  const bool secured = (co_await connection_->StartTls(port_->tls, kHandshake)).ok();
+  if (secured) count_.Encrypted();
+  co_return secured;
 }
 
-void Pop3Session::Ok(std::string_view text) { connection_->Append(base::StrCat("+OK ", text, "\r\n")); }
+void Pop3Session::Ok(std::string_view text) {
+  Pop3Metrics::Get().CountOk(answering_);
+  connection_->Append(base::StrCat("+OK ", text, "\r\n"));
+}
 
 void Pop3Session::Err(std::string_view code, std::string_view text) {
   ++errors_;
+  Pop3Metrics::Get().CountErr(answering_);
   connection_->Append(code.empty() ? base::StrCat("-ERR ", text, "\r\n")
                                    : base::StrCat("-ERR [", code, "] ", text, "\r\n"));
 }
@@ -184,7 +183,8 @@ bool Pop3Session::LoginAllowed() const {
 // [RFC5034 4]
 net::Task<void> Pop3Session::OnAuth(std::string mechanism, std::string initial) {
   if (mechanism.empty()) {
-    connection_->Append("+OK Mechanisms follow\r\nPLAIN\r\nLOGIN\r\n.\r\n");
+    Ok("Mechanisms follow");
+    connection_->Append("PLAIN\r\nLOGIN\r\n.\r\n");
     co_return;
   }
   if (!LoginAllowed()) co_return Err("", "Encryption required: STLS first");
@@ -221,15 +221,12 @@ net::Task<void> Pop3Session::OnAuth(std::string mechanism, std::string initial) 
 }
 
 net::Task<void> Pop3Session::Login(std::string name, std::string password) {
-  static observe::Counter* const kGood = LoginCounter("ok");
-  static observe::Counter* const kBad = LoginCounter("failed");
   login::Attempt attempt;
   attempt.name = std::move(name);
   attempt.password = std::move(password);
   attempt.peer = connection_->peer().address;
   attempt.tls = tls();
   login::Verdict verdict = co_await around_.backend.Login(std::move(attempt));
-  (verdict.outcome == login::Outcome::kSuccess ? kGood : kBad)->Add();
   // [RFC3206 4, 5]
   if (verdict.outcome == login::Outcome::kTemporary) co_return Err("SYS/TEMP", "Temporary authentication failure");
   if (verdict.outcome == login::Outcome::kBad) co_return Err("AUTH", "Malformed name or password");

@@ -14,6 +14,7 @@
 #include "lib/base/ids.h"
 #include "lib/gateway/frontend.h"
 #include "lib/gateway/networks.h"
+#include "lib/gateway/session_count.h"
 #include "lib/net/connection.h"
 #include "lib/net/listener.h"
 #include "pop3-gateway/backend/backend.h"
@@ -71,6 +72,8 @@ class Pop3Session : public std::enable_shared_from_this<Pop3Session> {
   const std::shared_ptr<const config::v1::Settings> settings_;
   const gateway::NetworkRights rights_;
   const base::MessageId id_;
+  gateway::SessionCount count_;
+  Verb answering_ = Verb::kUnknown;  // what the next reply answers, for Pop3Metrics
   std::unique_ptr<net::Drain::Handle> drain_;
   std::string user_;
   std::shared_ptr<const login::Identity> identity_;

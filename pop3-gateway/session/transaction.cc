@@ -3,7 +3,7 @@
 #include "lib/base/strings.h"
 #include "lib/mail/dot_codec.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
+#include "pop3-gateway/session/metrics.h"
 #include "pop3-gateway/session/session.h"
 
 namespace posthorn::pop3_gateway {
@@ -157,6 +157,8 @@ net::Task<void> Pop3Session::OnRetr(uint32_t number, std::optional<uint32_t> lin
     copy.encoder.Finish(end);
     connection_->Append(end);
     ++retrieved_;
+    Pop3Metrics::Get().CountOk(answering_);
+    Pop3Metrics::Get().retrieved->Add();
     co_return;
   }
   observe::Warning("pop3.read", {{"session", id_.ToString()}, {"status", read.ToString()}});
@@ -170,8 +172,6 @@ net::Task<void> Pop3Session::OnRetr(uint32_t number, std::optional<uint32_t> lin
 }
 
 net::Task<void> Pop3Session::OnQuit() {
-  static observe::Counter* const kRemoved =
-      observe::NewCounter("posthorn_pop3_removed_total", "Messages removed at QUIT");
   close_ = true;
   std::vector<uint32_t> uids;
   for (size_t i = 0; i < deleted_.size(); ++i)
@@ -183,7 +183,7 @@ net::Task<void> Pop3Session::OnQuit() {
       observe::Warning("pop3.remove", {{"session", id_.ToString()}, {"status", removed.ToString()}});
       co_return Err("SYS/TEMP", "Some messages could not be removed");
     }
-    kRemoved->Add(static_cast<double>(count));
+    Pop3Metrics::Get().removed->Add(static_cast<double>(count));
   }
   Ok("Bye");
 }

@@ -10,6 +10,7 @@
 #include "lib/observe/metrics.h"
 #include "smtp-gateway/message/intake.h"
 #include "smtp-gateway/message/prefix.h"
+#include "smtp-gateway/session/metrics.h"
 #include "smtp-gateway/session/replies.h"
 #include "smtp-gateway/session/session.h"
 
@@ -75,6 +76,8 @@ net::Task<Reply> SmtpSession::OnData() {
     if (absl::IsDeadlineExceeded(refused.status())) co_return Goodbye(421, {4, 4, 2}, "Timed out inside a message");
     co_return Goodbye(552, {5, 3, 4}, "Message far too big");
   }
+  answering_ = SmtpMetrics::kMessage;
+  const int64_t dot = base::MonotonicMicros();
   Reply reply;
   if (*refused) {
     reply = **std::move(refused);
@@ -83,6 +86,7 @@ net::Task<Reply> SmtpSession::OnData() {
     MessageIntake::Result result = co_await intake.Finish();
     reply = co_await Deliver(std::move(result.stored), std::move(result.verdict));
   }
+  SmtpMetrics::Get().accept_seconds->Observe(static_cast<double>(base::MonotonicMicros() - dot) / 1e6);
   // [RFC2033 4.2] LMTP answers once for each recipient.
   if (lmtp())
     for (size_t i = 1; i < transaction_->recipients.size(); ++i) Send(reply);
@@ -92,10 +96,6 @@ net::Task<Reply> SmtpSession::OnData() {
 
 // Everything is durable except the envelope.
 net::Task<Reply> SmtpSession::Deliver(absl::StatusOr<store::v1::PutReply> stored, absl::StatusOr<Verdict> verdict) {
-  static observe::Counter* const kMessages =
-      observe::NewCounter("posthorn_smtp_messages_accepted_total", "Messages answered with 250");
-  static observe::Counter* const kUnscored =
-      observe::NewCounter("posthorn_smtp_messages_unscored_total", "Messages accepted though the scorer was away");
   if (!stored.ok()) {
     observe::Warning("smtp.store_failed", {{"session", id_.ToString()}, {"status", stored.status().ToString()}});
     co_return replies::FromFailure(stored.status(), id_.ToString());
@@ -115,7 +115,7 @@ net::Task<Reply> SmtpSession::Deliver(absl::StatusOr<store::v1::PutReply> stored
     }
   } else if (!absl::IsFailedPrecondition(verdict.status())) {
     if (settings_->spam_down_defers()) co_return replies::FromFailure(verdict.status(), id_.ToString());
-    kUnscored->Add();
+    SmtpMetrics::Get().unscored->Add();
   }
   KILL_POINT("smtp.before_enqueue");
   const absl::Status queued = co_await around_.backend.Enqueue(MakeEntry(received));
@@ -124,7 +124,7 @@ net::Task<Reply> SmtpSession::Deliver(absl::StatusOr<store::v1::PutReply> stored
     observe::Warning("smtp.queue_failed", {{"session", id_.ToString()}, {"status", queued.ToString()}});
     co_return replies::FromFailure(queued, id_.ToString());
   }
-  kMessages->Add();
+  SmtpMetrics::Get().accepted->Add();
   ++messages_;
   idle_commands_ = 0;
   NoteAccepted(received);

@@ -4,7 +4,6 @@
 
 #include "lib/base/strings.h"
 #include "lib/net/loop.h"
-#include "lib/observe/metrics.h"
 #include "smtp-gateway/session/session.h"
 
 namespace posthorn::smtp_gateway {
@@ -105,17 +104,12 @@ net::Task<absl::StatusOr<std::string>> SmtpSession::Challenge(std::string_view p
 }
 
 net::Task<Reply> SmtpSession::Login(std::string name, std::string password) {
-  static observe::Counter* const kGood =
-      observe::NewCounter("posthorn_smtp_logins_total", "Logins by outcome", {{"outcome", "ok"}});
-  static observe::Counter* const kBad =
-      observe::NewCounter("posthorn_smtp_logins_total", "Logins by outcome", {{"outcome", "failed"}});
   login::Attempt attempt;
   attempt.name = std::move(name);
   attempt.password = std::move(password);
   attempt.peer = connection_->peer().address;
   attempt.tls = tls();
   login::Verdict verdict = co_await around_.backend.Login(std::move(attempt));
-  (verdict.outcome == login::Outcome::kSuccess ? kGood : kBad)->Add();
   switch (verdict.outcome) {
     case login::Outcome::kSuccess:
       peer_.identity = std::move(verdict.identity);

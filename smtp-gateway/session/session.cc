@@ -3,8 +3,8 @@
 #include "lib/base/strings.h"
 #include "lib/net/network.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
 #include "smtp-gateway/session/law.h"
+#include "smtp-gateway/session/metrics.h"
 #include "smtp-gateway/session/replies.h"
 
 namespace posthorn::smtp_gateway {
@@ -16,18 +16,10 @@ constexpr size_t kMaxLine = 4096;  // commands; [RFC5321 4.5.3.1.4] demands 512 
 constexpr std::chrono::milliseconds kHandshake{30000};
 constexpr std::chrono::milliseconds kWrite{60000};
 
-observe::Counter* ReplyCounter(int code) {
-  static observe::Counter* const kClasses[] = {
-      observe::NewCounter("posthorn_smtp_replies_total", "Replies by class", {{"class", "2xx"}}),
-      observe::NewCounter("posthorn_smtp_replies_total", "Replies by class", {{"class", "3xx"}}),
-      observe::NewCounter("posthorn_smtp_replies_total", "Replies by class", {{"class", "4xx"}}),
-      observe::NewCounter("posthorn_smtp_replies_total", "Replies by class", {{"class", "5xx"}})};
-  return kClasses[std::clamp(code / 100, 2, 5) - 2];
-}
-
-observe::Gauge* SessionGauge() {
-  static observe::Gauge* const kGauge = observe::NewGauge("posthorn_smtp_sessions", "Open SMTP sessions");
-  return kGauge;
+const gateway::SessionMetrics& MetricsOf(const gateway::Port& port) {
+  const SmtpMetrics& metrics = SmtpMetrics::Get();
+  if (port.config.protocol() == config::v1::SUBMISSION) return metrics.submission;
+  return port.config.protocol() == config::v1::LMTP ? metrics.lmtp : metrics.smtp;
 }
 
 // Browsers and scanners on the wrong port are not worth a dialogue.
@@ -52,11 +44,12 @@ SmtpSession::SmtpSession(Surroundings& surroundings, std::unique_ptr<net::Connec
       settings_(around_.settings()),
       rights_(around_.rights(connection_->peer().address)),
       public_client_(IsPublic(connection_->peer().address)),
-      id_(base::MessageId::New()) {
-  SessionGauge()->Add(1);
-}
+      id_(base::MessageId::New()),
+      count_(MetricsOf(*port_), tls() ? gateway::SessionCount::Transport::kEncrypted
+                                      : gateway::SessionCount::Transport::kClear),
+      answering_(SmtpMetrics::kConnection) {}
 
-SmtpSession::~SmtpSession() { SessionGauge()->Add(-1); }
+SmtpSession::~SmtpSession() = default;
 
 net::Task<void> SmtpSession::Serve(std::shared_ptr<SmtpSession> self) {
   // A session that waits for a command is told at once; one that works finishes its command first.
@@ -89,8 +82,10 @@ net::Task<bool> SmtpSession::Turn() {
   idle_ = true;
   const absl::StatusOr<std::string_view> line = co_await connection_->ReadLine(kMaxLine, limit);
   idle_ = false;
+  answering_ = SmtpMetrics::kConnection;
   if (line.ok()) {
     Send(co_await Dispatch(*line));
+    answering_ = SmtpMetrics::kConnection;
   } else if (absl::IsResourceExhausted(line.status())) {
     ++errors_;
     Send(replies::LineTooLong());
@@ -116,11 +111,12 @@ net::Task<bool> SmtpSession::Turn() {
   const absl::Status secured = co_await connection_->StartTls(port_->tls, kHandshake);
   transaction_.reset();
   peer_ = Peer();
+  if (secured.ok()) count_.Encrypted();
   co_return secured.ok();
 }
 
 void SmtpSession::Send(const Reply& reply) {
-  ReplyCounter(reply.code)->Add();
+  SmtpMetrics::Get().CountReply(answering_, reply);
   connection_->Append(Serialize(reply));
 }
 
@@ -134,6 +130,7 @@ net::Task<Reply> SmtpSession::Dispatch(std::string_view line) {
   options.strictness = submission() ? mail::Strictness::kStrict : mail::Strictness::kLenient;
   if (transaction_ && transaction_->smtputf8) options.transaction_utf8 = mail::Utf8::kAllow;
   mail::SmtpCommand command = mail::ParseSmtpCommand(line, options);
+  answering_ = command.index();
   if (kLaw[command.index()].flags & kJunk) ++idle_commands_;
   std::optional<Reply> no = Forbidden(command);
   Reply reply = no ? *std::move(no) : co_await Handle(std::move(command));

@@ -17,6 +17,7 @@
 #include "lib/base/ids.h"
 #include "lib/gateway/frontend.h"
 #include "lib/gateway/networks.h"
+#include "lib/gateway/session_count.h"
 #include "lib/mail/received.h"
 #include "lib/mail/smtp_command.h"
 #include "lib/mail/smtp_reply.h"
@@ -114,6 +115,8 @@ class SmtpSession : public std::enable_shared_from_this<SmtpSession> {
   gateway::NetworkRights rights_;
   const bool public_client_;
   const base::MessageId id_;  // of the session, in logs and in what the peer is told
+  gateway::SessionCount count_;
+  size_t answering_;  // what the next reply answers, for SmtpMetrics
   Peer peer_;
   std::optional<Transaction> transaction_;
   std::unique_ptr<net::Drain::Handle> drain_;

@@ -4,8 +4,8 @@
 
 #include "lib/base/strings.h"
 #include "lib/mail/address.h"
-#include "lib/observe/metrics.h"
 #include "smtp-gateway/policy/recipient.h"
+#include "smtp-gateway/session/metrics.h"
 #include "smtp-gateway/session/replies.h"
 #include "smtp-gateway/session/session.h"
 
@@ -133,11 +133,7 @@ net::Task<std::optional<Reply>> SmtpSession::EnvelopeRefusal() {
 }
 
 void SmtpSession::NoteRefusal(const Reply& reply, std::string_view recipient) const {
-  static observe::Counter* const kTemporary = observe::NewCounter(
-      "posthorn_smtp_refusals_total", "Recipients and messages refused", {{"class", "4xx"}});
-  static observe::Counter* const kPermanent = observe::NewCounter(
-      "posthorn_smtp_refusals_total", "Recipients and messages refused", {{"class", "5xx"}});
-  (reply.transient() ? kTemporary : kPermanent)->Add();
+  SmtpMetrics::Get().CountRefusal(reply);
   common::v1::Event event;
   event.set_message_id(std::string(transaction_->id.bytes()));
   event.set_step(common::v1::Event::REFUSED);

@@ -34,6 +34,15 @@ struct StageMetrics {
   observe::Counter* actions[3];
 };
 
+const StageMetrics& EnvelopeMetrics() {
+  static const StageMetrics metrics("envelope");
+  return metrics;
+}
+const StageMetrics& MessageMetrics() {
+  static const StageMetrics metrics("message");
+  return metrics;
+}
+
 // Null when no test applies.
 std::shared_ptr<TestRun> StartEnvelopeTests(net::Loop& loop, const TestSet& tests,
                                             const std::shared_ptr<const Envelope>& envelope) {
@@ -48,9 +57,14 @@ std::shared_ptr<TestRun> StartEnvelopeTests(net::Loop& loop, const TestSet& test
 
 }  // namespace
 
+void MakeEngineMetrics() {
+  EnvelopeMetrics();
+  MessageMetrics();
+}
+
 net::Task<Verdict> CheckEnvelope(net::Loop& loop, std::shared_ptr<const TestSet> tests,
                                  std::shared_ptr<const Envelope> envelope) {
-  static const StageMetrics metrics("envelope");
+  const StageMetrics& metrics = EnvelopeMetrics();
   const Clock::time_point begin = Clock::now();
   std::vector<Finding> findings;
   if (const std::shared_ptr<TestRun> run = StartEnvelopeTests(loop, *tests, envelope))
@@ -97,7 +111,7 @@ net::Task<void> MessageCheck::FinishScans(std::vector<Finding>& findings) {
 }
 
 net::Task<Verdict> MessageCheck::Finish() {
-  static const StageMetrics metrics("message");
+  const StageMetrics& metrics = MessageMetrics();
   const Clock::time_point begin = Clock::now();
   std::vector<Finding> findings;
   std::string authentication_results;

@@ -30,6 +30,9 @@ struct TestSet {
 
 class TestRun;
 
+// Makes all that is counted here: a panel shows 0, not nothing.
+void MakeEngineMetrics();
+
 // One message, from its first byte to its verdict.
 class MessageCheck {
  public:

@@ -53,6 +53,7 @@ std::optional<Verdict> FromWire(const WireVerdict& wire) {
 }  // namespace
 
 SpamService::SpamService(net::Loop& loop, dns::Resolver& resolver) : loop_(loop), tests_(resolver) {
+  MakeEngineMetrics();
   Configure(config::Snapshot());
 }
 

@@ -19,12 +19,19 @@ struct CommitMetrics {
                                                    "Small messages that could not be appended");
   observe::Histogram* seconds = observe::NewHistogram("posthorn_store_blob_commit_seconds",
                                                       "Writing and syncing one group of messages");
+  observe::Histogram* messages = observe::NewHistogram(
+      "posthorn_store_blob_batch_messages", "Messages in one group", {}, observe::Doubling(1, 12));
+  static const CommitMetrics& Get() {
+    static const CommitMetrics metrics;
+    return metrics;
+  }
 };
 
 }  // namespace
 
 Appender::Appender(BatchWriter& writer, Limits limits, Deliver deliver)
     : writer_(writer), limits_(limits), deliver_(std::move(deliver)) {
+  CommitMetrics::Get();  // made now: a panel shows 0, not nothing
   for (int i = 0; i < limits_.threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
@@ -99,12 +106,13 @@ void Appender::Answer(std::vector<Completion> completions) {
 }
 
 void Appender::Commit(std::vector<Message> batch) {
-  static const CommitMetrics kMetrics;
+  const CommitMetrics& metrics = CommitMetrics::Get();
   const int64_t began = base::MonotonicMicros();
   std::vector<BlobRef> refs;
   const absl::Status status = writer_.Write(batch, refs);
-  kMetrics.seconds->Observe(static_cast<double>(base::MonotonicMicros() - began) / 1e6);
-  (status.ok() ? kMetrics.appends : kMetrics.failures)->Add(static_cast<double>(batch.size()));
+  metrics.messages->Observe(static_cast<double>(batch.size()));
+  metrics.seconds->Observe(static_cast<double>(base::MonotonicMicros() - began) / 1e6);
+  (status.ok() ? metrics.appends : metrics.failures)->Add(static_cast<double>(batch.size()));
   {
     const std::lock_guard lock(mutex_);
     ++(status.ok() ? stats_.commits : stats_.failed_commits);

@@ -24,7 +24,10 @@ struct Batch {
   };
   std::vector<Entry> entries;  // in order; answered after the commit
   std::set<AccountId> accounts;
-  size_t changes = 0;  // operations that wrote something
+  size_t changes = 0;        // operations that wrote something
+  // For measuring: when it was committed (milliseconds since 1970), and how long that took.
+  int64_t committed_ms = 0;
+  int64_t commit_us = 0;
 };
 
 // Told of every committed batch, in order, on the loop, before its callers are answered.

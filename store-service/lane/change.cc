@@ -33,6 +33,8 @@ Delta& Change::DeltaOf(Mailbox& mailbox) {
     delta->mailbox = mailbox.row.mailbox;
     delta->modseq = modseq();
     delta->operation = operation_;
+    delta->accepted_ms = accepted_ms_;
+    delta->traceparent = traceparent_;
     mailbox.row.modseq = modseq();
   }
   return *delta;

@@ -50,6 +50,11 @@ class Change {
   ModSeq modseq();
   // The client's operation id, told to views.
   void SetOperation(std::string operation) { operation_ = std::move(operation); }
+  // Of a delivery, told to views: see Delta.
+  void SetArrival(int64_t accepted_ms, std::string traceparent) {
+    accepted_ms_ = accepted_ms;
+    traceparent_ = std::move(traceparent);
+  }
 
   Mailbox& CreateMailbox(std::string name, std::string special_use);
   void RenameMailbox(Mailbox& mailbox, std::string name);
@@ -95,6 +100,8 @@ class Change {
   const int64_t now_ms_;
   ModSeq modseq_ = 0;
   std::string operation_;
+  int64_t accepted_ms_ = 0;
+  std::string traceparent_;
   std::map<MailboxId, std::shared_ptr<Delta>> deltas_;
   std::vector<DeltaPtr> deleted_;
 };

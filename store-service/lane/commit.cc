@@ -2,26 +2,13 @@
 
 #include <utility>
 
+#include "lib/base/clock.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
-#include "lib/observe/metrics.h"
 #include "store-service/lane/engine.h"
+#include "store-service/lane/lane_metrics.h"
 
 namespace posthorn::store_service {
-namespace {
-
-observe::Counter* Commits() {
-  static observe::Counter* const kCounter =
-      observe::NewCounter("posthorn_store_lane_commits_total", "batches committed");
-  return kCounter;
-}
-observe::Counter* Changes() {
-  static observe::Counter* const kCounter =
-      observe::NewCounter("posthorn_store_lane_operations_total", "operations committed");
-  return kCounter;
-}
-
-}  // namespace
 
 void LaneEngine::ScheduleCommit() {
   if (commit_scheduled_ || committing_ || recovering_) return;
@@ -48,6 +35,7 @@ net::Task<void> LaneEngine::CommitCollected(std::shared_ptr<Batch> batch) {
   const absl::Status status = co_await Execute(batch);
   committing_.reset();
   if (!status.ok()) {
+    LaneMetrics::Get().failures->Add();
     Failed(batch, status);
     co_return;
   }
@@ -70,8 +58,13 @@ net::Task<absl::Status> LaneEngine::Execute(std::shared_ptr<Batch> batch) {
 }
 
 void LaneEngine::Publish(Batch& batch) {
-  Commits()->Add();
-  Changes()->Add(static_cast<double>(batch.changes));
+  const LaneMetrics& metrics = LaneMetrics::Get();
+  metrics.commits->Add();
+  metrics.operations->Add(static_cast<double>(batch.changes));
+  metrics.batch_operations->Observe(static_cast<double>(batch.changes));
+  metrics.accounts->Set(static_cast<double>(slots_.size()));
+  metrics.column_bytes->Set(static_cast<double>(column_bytes_));
+  batch.committed_ms = base::WallMillis();
   for (CommitObserver* observer : observers_) observer->OnCommitted(batch);
   for (Batch::Entry& entry : batch.entries) entry.operation->Done(std::move(entry.result));
   for (const AccountId account : batch.accounts) Drive(account);

@@ -2,8 +2,10 @@
 
 #include <thread>
 
+#include "lib/base/clock.h"
 #include "lib/base/kill_point.h"
 #include "lib/base/strings.h"
+#include "store-service/lane/lane_metrics.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -31,10 +33,13 @@ absl::Status AskDatabase(Database& database, const Fence& fence, const absl::Sta
 
 }  // namespace
 
-absl::Status Committer::Commit(const Batch& batch) {
+absl::Status Committer::Commit(Batch& batch) {
   if (before_) before_();
   KILL_POINT("lane.before_commit");
+  const int64_t begin = base::MonotonicMicros();
   absl::Status status = CommitPatiently(batch);
+  batch.commit_us = base::MonotonicMicros() - begin;
+  LaneMetrics::Get().commit_seconds->Observe(static_cast<double>(batch.commit_us) / 1e6);
   KILL_POINT("lane.after_commit");
   return status;
 }

@@ -20,9 +20,9 @@ class Committer {
   Committer(Database& database, std::chrono::milliseconds patience, std::function<void()> before)
       : database_(&database), patience_(patience), before_(std::move(before)) {}
 
-  // Blocks. kUnavailable: it did not happen, the database is away; kUnknown: still not known;
-  // otherwise as Database::Commit.
-  absl::Status Commit(const Batch& batch);
+  // Blocks; notes in the batch how long it took. kUnavailable: it did not happen, the database is
+  // away; kUnknown: still not known; otherwise as Database::Commit.
+  absl::Status Commit(Batch& batch);
 
  private:
   absl::Status CommitPatiently(const Batch& batch);

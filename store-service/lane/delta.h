@@ -20,6 +20,9 @@ struct Delta {
   std::vector<UidSpan> expunged;  // ascending
   std::vector<std::string> new_keywords;
   std::string operation;  // id of the client's write that caused it, or empty
+  // For measuring (0: unknown, or no delivery) and tracing (empty: not sampled); see ViewDelta.
+  int64_t accepted_ms = 0;
+  std::string traceparent;
   // kRenumbered: it has a new UIDVALIDITY; views must begin anew.
   enum class Mailbox { kStays, kDeleted, kRenumbered } end = Mailbox::kStays;
 };

@@ -107,6 +107,7 @@ class Deliverer::DeliverOperation final : public Operation {
  private:
   void Store(Change& change) {
     const v1::Delivery& delivery = call_->request.deliveries(index_);
+    change.SetArrival(delivery.accepted_ms(), delivery.traceparent());
     // Never refused for a bad name: accepted mail goes to INBOX then.
     const auto name = delivery.mailbox().empty() ? absl::StatusOr<std::string>("INBOX")
                                                  : NormalName(delivery.mailbox());
@@ -147,6 +148,8 @@ class Deliverer::DeliverOperation final : public Operation {
 
 Deliverer::Deliverer(LaneEngine& lanes, const Accounts& accounts, DigestSource& digests)
     : lanes_(&lanes), accounts_(&accounts), digests_(&digests), memory_(kRemembered) {
+  Delivered();  // made now: a panel shows 0, not nothing
+  Later();
   lanes.AddObserver(this);
 }
 

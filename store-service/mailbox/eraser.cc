@@ -36,6 +36,8 @@ Eraser::Eraser(LaneEngine& lanes) : lanes_(&lanes), wake_(lanes.loop()), ended_(
 
 void Eraser::Start() {
   started_ = true;
+  Erasing();  // made now: a panel shows 0, not nothing
+  Steps();
   lanes_->loop().Spawn("store.purge", Purge());
 }
 

@@ -60,6 +60,7 @@ struct BlobsService::Metrics {
       observe::NewCounter("posthorn_store_put_failures_total", "Blobs.Put that did not end well");
   observe::Histogram* seconds = observe::NewHistogram(
       "posthorn_store_put_seconds", "From the last byte to durable, small messages");
+  observe::Gauge* gathered = observe::MemoryGauge("incoming_messages");
   static const Metrics& Get() {
     static const Metrics metrics;
     return metrics;
@@ -70,11 +71,15 @@ struct BlobsService::Metrics {
 class BlobsService::Gathered {
  public:
   explicit Gathered(size_t& total) : total_(total) {}
-  ~Gathered() { total_ -= mine_; }
+  ~Gathered() {
+    total_ -= mine_;
+    Metrics::Get().gathered->Set(static_cast<double>(total_));
+  }
   Gathered(const Gathered&) = delete;
   bool Add(size_t bytes) {
     mine_ += bytes;
     total_ += bytes;
+    Metrics::Get().gathered->Set(static_cast<double>(total_));
     return total_ <= kMostGathered;
   }
 

@@ -34,6 +34,7 @@ void DigestCache::Add(uint64_t blob_key, std::shared_ptr<const std::string> dige
     bytes_ -= oldest->second->size();
     digests_.erase(oldest);
   }
+  memory_->Set(static_cast<double>(bytes_));
 }
 
 std::shared_ptr<const std::string> DigestCache::Recent(uint64_t blob_key) const {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "lib/net/loop.h"
+#include "lib/observe/metrics.h"
 #include "store-service/blob/blob_store.h"
 #include "store-service/service/digest_source.h"
 
@@ -17,7 +18,10 @@ class DigestCache final : public DigestSource {
   // `blobs` and `readers` outlive this. The oldest digests go when there are more bytes than
   // `budget`.
   DigestCache(BlobStore& blobs, net::BlockingPool& readers, size_t budget)
-      : blobs_(blobs), readers_(readers), budget_(budget) {}
+      : blobs_(blobs),
+        readers_(readers),
+        budget_(budget),
+        memory_(observe::MemoryGauge("digests")) {}
 
   void Add(uint64_t blob_key, std::shared_ptr<const std::string> digest);
   std::shared_ptr<const std::string> Recent(uint64_t blob_key) const override;
@@ -29,6 +33,7 @@ class DigestCache final : public DigestSource {
   net::BlockingPool& readers_;
   const size_t budget_;
   size_t bytes_ = 0;
+  observe::Gauge* const memory_;
   std::deque<uint64_t> order_;
   std::unordered_map<uint64_t, std::shared_ptr<const std::string>> digests_;
 };

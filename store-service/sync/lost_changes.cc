@@ -2,17 +2,10 @@
 
 #include "lib/observe/log.h"
 #include "lib/observe/metrics.h"
+#include "store-service/sync/sync_metrics.h"
 
 namespace posthorn::store_service {
 namespace {
-
-observe::Counter* Losses() {
-  static observe::Counter* const kCounter = observe::NewCounter(
-      "posthorn_store_lost_changes_total",
-      "Accounts whose clients knew changes that this store had lost; their mailboxes got new "
-      "UIDVALIDITYs");
-  return kCounter;
-}
 
 bool IsAhead(const KnownState& known, AccountMemory& account) {
   if (known.mailbox == 0) return IsAhead(known, account.row);
@@ -36,7 +29,7 @@ net::Task<absl::Status> BeginAnewAfterLoss(LaneEngine& lanes, AccountId account,
         return true;
       });
   if (begun.ok() && *begun) {
-    Losses()->Add();
+    SyncMetrics::Get().lost_changes->Add();
     observe::Error("store.sync.modseq_from_future",
                    {{"account", account}, {"mailbox", known.mailbox}, {"known", known.modseq}});
   }

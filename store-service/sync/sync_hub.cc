@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "store-service/sync/sync_metrics.h"
 #include "store-service/sync/sync_session.h"
 #include "store-service/sync/view_chunks.h"
 
@@ -10,12 +11,14 @@ namespace posthorn::store_service {
 
 SyncHub::SyncHub(LaneEngine& lanes, const Accounts& accounts, const TicketVerifier& tickets)
     : lanes_(&lanes), accounts_(&accounts), tickets_(&tickets) {
+  SyncMetrics::Get();  // made now: a panel shows 0, not nothing
   lanes.AddObserver(this);
 }
 
 void SyncHub::Add(const ViewPtr& view) {
   by_mailbox_[{view->account, view->mailbox}].push_back(view);
   ++views_;
+  SyncMetrics::Get().views->Set(static_cast<double>(views_));
 }
 
 void SyncHub::Remove(const ViewPtr& view) {
@@ -23,6 +26,7 @@ void SyncHub::Remove(const ViewPtr& view) {
   if (found == by_mailbox_.end()) return;
   views_ -= std::erase(found->second, view);
   if (found->second.empty()) by_mailbox_.erase(found);
+  SyncMetrics::Get().views->Set(static_cast<double>(views_));
 }
 
 std::vector<ViewPtr> SyncHub::ViewsOf(AccountId account) const {
@@ -52,7 +56,10 @@ void SyncHub::OnCommitted(const Batch& batch) {
           session->Close(view, v1::ViewClosed::AGAIN);
           break;
         case Delta::Mailbox::kStays:
-          session->Push(view, {.delta = delta, .state = nullptr, .subscriptions = {}});
+          session->Push(view, {.delta = delta,
+                               .state = nullptr,
+                               .subscriptions = {},
+                               .committed_ms = batch.committed_ms});
       }
     }
   }
@@ -86,7 +93,9 @@ void SyncHub::TellAccount(const Batch& batch, AccountId account,
     if (!session) continue;
     auto own = std::make_shared<v1::AccountState>(state);
     own->set_view(view->id);
-    session->Push(view, {.delta = nullptr, .state = std::move(own), .subscriptions = changes});
+    session->Push(
+        view,
+        {.delta = nullptr, .state = std::move(own), .subscriptions = changes, .committed_ms = 0});
   }
 }
 

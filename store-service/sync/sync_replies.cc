@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "store-service/sync/sync_metrics.h"
 #include "store-service/sync/sync_session.h"
 #include "store-service/sync/view_chunks.h"
 
@@ -83,8 +84,10 @@ std::optional<v1::SyncReply> SyncSession::NextNews() {
     --view->credit;
     List(view);
     v1::SyncReply reply;
+    SyncMetrics::Get().changes->Add();
     if (news.delta) {
       *reply.mutable_delta() = ToDelta(view->id, *news.delta);
+      reply.mutable_delta()->set_committed_ms(news.committed_ms);
     } else {
       FillSubscriptions(*view, news);
       *reply.mutable_account() = std::move(*news.state);

@@ -5,6 +5,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "store-service/sync/sync_metrics.h"
 #include "store-service/sync/view_chunks.h"
 
 namespace posthorn::store_service {
@@ -15,6 +16,7 @@ SyncSession::SyncSession(SyncHub& hub)
 net::Task<absl::Status> SyncSession::Serve(rpc::ServerCall& call) {
   const auto self = shared_from_this();
   hub_->lanes().loop().Spawn("sync writer", WriteReplies(self, &call));
+  SyncMetrics::Get().streams->Add(1);
   absl::Status status;
   for (;;) {
     v1::SyncRequest request;
@@ -24,6 +26,7 @@ net::Task<absl::Status> SyncSession::Serve(rpc::ServerCall& call) {
     Handle(request);
   }
   ended_ = true;
+  SyncMetrics::Get().streams->Add(-1);
   for (const auto& [id, view] : views_) {
     view->phase = View::Phase::kClosed;
     hub_->Remove(view);
@@ -113,6 +116,7 @@ void SyncSession::Close(const ViewPtr& view, v1::ViewClosed::Reason reason) {
   v1::SyncReply reply;
   reply.mutable_closed()->set_view(view->id);
   reply.mutable_closed()->set_reason(reason);
+  if (reason == v1::ViewClosed::AGAIN) SyncMetrics::Get().behind->Add();
   control_.push_back(std::move(reply));
   Drop(view->id);
   wake_.NotifyAll();

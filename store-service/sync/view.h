@@ -37,6 +37,7 @@ struct View {
     DeltaPtr delta;  // or, for an account's view:
     std::shared_ptr<::posthorn::store::v1::AccountState> state;
     std::vector<SubscriptionRow> subscriptions;  // changes, of an account
+    int64_t committed_ms = 0;                    // of a delta
     ModSeq modseq() const { return delta ? delta->modseq : state->modseq(); }
     size_t rows() const {
       return delta ? delta->added.size() + delta->changed.size() + delta->expunged.size() : 1;

@@ -113,6 +113,8 @@ v1::ViewDelta ToDelta(uint64_t view, const Delta& delta) {
   reply.set_modseq(delta.modseq);
   reply.set_uid_next(delta.uid_next);
   reply.set_operation(delta.operation);
+  reply.set_accepted_ms(delta.accepted_ms);
+  reply.set_traceparent(delta.traceparent);
   for (const MessageColumns& row : delta.added) AddRow(row, *reply.mutable_added());
   for (const MessageColumns& row : delta.changed) AddChanged(row, *reply.mutable_changed());
   for (const std::string& name : delta.new_keywords) reply.add_new_keywords(name);
