@@ -4,6 +4,7 @@
 #include <string>
 
 #include "delivery-queue/core/mail_queue.h"
+#include "lib/rpc/span.h"
 
 namespace posthorn::delivery_queue {
 
@@ -34,6 +35,7 @@ struct MailQueue::Active {
   // Shared with remote attempts and the bounce writer. Only states change, and only on the loop.
   std::shared_ptr<queue::v1::StoredEntry> stored;
   std::shared_ptr<const std::string> prefix;
+  rpc::Span span;         // of the present attempt; empty when the trace is not sampled
   int in_flight = 0;      // recipients handed to somebody
   bool dirty = false;     // states differ from the journal's
   bool remote_done = false;  // some recipient left for another host: Done must not wait

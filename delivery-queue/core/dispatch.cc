@@ -30,6 +30,7 @@ std::string OwnPrefix(const Entry& entry, const Recipient& recipient) {
 
 void MailQueue::Dispatch(ActivePtr active) {
   const int64_t now = base::WallMillis();
+  BeginAttempt(*active);
   // One more while handing out: an outcome that comes at once must not settle the entry half handed out.
   ++active->in_flight;
   bool remote = false;
@@ -50,6 +51,14 @@ void MailQueue::Dispatch(ActivePtr active) {
   if (--active->in_flight == 0) Settle(std::move(active));
 }
 
+// An attempt hangs on the message's acceptance, however long ago that was.
+void MailQueue::BeginAttempt(Active& active) {
+  const std::string& traceparent = active.stored->entry().traceparent();
+  if (traceparent.empty()) return;
+  active.span = rpc::Span(rpc::TraceContext::Parse(traceparent), "queue.attempt", rpc::Span::Kind::kConsumer);
+  active.span.Set("message.id", active.key.message.ToString());
+}
+
 void MailQueue::DispatchLocal(const ActivePtr& active, int recipient) {
   const Entry& entry = active->stored->entry();
   if (!active->prefix) active->prefix = std::make_shared<const std::string>(entry.prefix());
@@ -63,6 +72,7 @@ void MailQueue::DispatchLocal(const ActivePtr& active, int recipient) {
   job.own_prefix = OwnPrefix(entry, entry.recipients(recipient));
   job.internal_date_ms = entry.received_ms();
   job.accepted_ms = entry.received_ms();
+  job.traceparent = active->span.traceparent();
   job.done = [this, alive = alive_, active, recipient](LocalOutcome outcome) {
     if (*alive) OnLocal(active, recipient, outcome);
   };
@@ -80,6 +90,7 @@ void MailQueue::DispatchRemote(const ActivePtr& active) {
   for (auto& [domain, recipients] : by_domain) {
     RemoteJob job;
     job.entry = active->stored;
+    job.traceparent = active->span.traceparent();
     job.recipients = std::move(recipients);
     job.domain = domain;
     job.done = [this, alive = alive_, active](int recipient, const RemoteOutcome& outcome) {
@@ -135,10 +146,12 @@ void MailQueue::OnRemote(const ActivePtr& active, int recipient, const RemoteOut
       Note(*active, Event::SENT, Event::OK, recipient, outcome.reply, outcome.host);
       break;
     case RemoteOutcome::Kind::kFailed:
+      active->span.Fail(outcome.reply);
       state->set_phase(RecipientState::BOUNCING);
       Note(*active, Event::ATTEMPT, Event::PERMANENT, recipient, outcome.reply, outcome.host);
       break;
     case RemoteOutcome::Kind::kDeferred:
+      active->span.Fail(outcome.reply);
       Note(*active, Event::DEFERRED, Event::TEMPORARY, recipient, outcome.reply, outcome.host);
       if (limits_.retry.Expired(active->stored->entry().received_ms(), now)) {
         state->set_phase(RecipientState::BOUNCING);

@@ -217,6 +217,7 @@ void MailQueue::SetDue(const EntryKey& key, Slot& slot, int64_t due_ms) {
 
 // Called when no recipient is in anybody's hands.
 void MailQueue::Settle(ActivePtr active) {
+  active->span.End();
   if (active->removed) return Finish(active);
   std::vector<int> failed;
   for (int i = 0; i < active->stored->states_size(); ++i)

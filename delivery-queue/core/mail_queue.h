@@ -95,6 +95,7 @@ class MailQueue {
   void Run(ActivePtr active);
   net::Task<void> ExpandAndRun(ActivePtr active);
   void Dispatch(ActivePtr active);
+  static void BeginAttempt(Active& active);
   void DispatchLocal(const ActivePtr& active, int recipient);
   void DispatchRemote(const ActivePtr& active);
   void OnLocal(const ActivePtr& active, int recipient, LocalOutcome outcome);

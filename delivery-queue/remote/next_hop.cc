@@ -16,7 +16,7 @@ void NextHop::Add(const RemoteJob& job) {
     // A list of which some wait already: their letter is the last one.
     if (waiting_.empty() || waiting_.back().entry != job.entry ||
         waiting_.back().addressees.size() >= kMaxRecipientsPerMail)
-      waiting_.push_back({job.entry, {}, false, shares_body});
+      waiting_.push_back({job.entry, {}, false, shares_body, job.traceparent});
     waiting_.back().addressees.push_back({index, done});
   }
 }

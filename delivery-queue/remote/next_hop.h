@@ -26,6 +26,7 @@ struct Letter {
   std::vector<Addressee> addressees;
   bool again = false;        // was on a connection that turned out to be dead already
   bool shares_body = false;  // other letters carry the same message
+  std::string traceparent;   // of the attempt; empty: its trace is not sampled
 
   void Answer(const RemoteOutcome& outcome) const {
     for (const Addressee& addressee : addressees) (*addressee.done)(addressee.index, outcome);

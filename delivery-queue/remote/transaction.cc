@@ -5,6 +5,7 @@
 #include "lib/base/ids.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "lib/rpc/span.h"
 #include "posthorn/queue/v1/journal.pb.h"
 
 namespace posthorn::delivery_queue {
@@ -88,6 +89,24 @@ void Log(const Session& session, const Letter& letter, const Result& result) {
                  {"tls", session.client.encrypted()}});
 }
 
+rpc::Span BeginSpan(const Session& session, const Letter& letter) {
+  rpc::Span span;
+  if (letter.traceparent.empty()) return span;
+  span = rpc::Span(rpc::TraceContext::Parse(letter.traceparent), "smtp.send", rpc::Span::Kind::kClient);
+  span.Set("server.address", session.host);
+  span.Set("smtp.recipients", std::to_string(letter.addressees.size()));
+  return span;
+}
+
+void EndSpan(rpc::Span& span, const Result& result) {
+  if (!result.connection.ok()) {
+    span.Fail(base::Message(result.connection));
+  } else if (!result.replies.empty() && !result.replies.front().positive()) {
+    span.Fail(ReplyText(result.replies.front()));
+  }
+  span.End();
+}
+
 }  // namespace
 
 net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter) {
@@ -98,11 +117,13 @@ net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter) {
     for (const Letter::Addressee& addressee : letter.addressees) Answer(addressee, *impossible);
     co_return std::move(sent);
   }
+  rpc::Span span = BeginSpan(session, letter);
   Transaction transaction = ToTransaction(entry, letter, size);
   const std::unique_ptr<BodyStream> body = bodies.Open(entry.blob().key(), entry.blob().size());
   transaction.body = body.get();
   const Result result = co_await session.client.Send(transaction);
   Log(session, letter, result);
+  EndSpan(span, result);
   if (!result.connection.ok()) sent.after = After::kDead;
   if (DiedIdle(session, letter, result)) {
     letter.again = true;
@@ -112,6 +133,7 @@ net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter) {
   for (const mail::Reply& reply : result.replies)
     sent.any_good = sent.any_good || reply.code / 100 == 2;
   sent.rest.entry = letter.entry;
+  sent.rest.traceparent = letter.traceparent;
   for (size_t i = 0; i < letter.addressees.size(); ++i) {
     if (sent.any_good && TooMany(result.replies[i])) {
       sent.rest.addressees.push_back(letter.addressees[i]);

@@ -267,6 +267,8 @@ ADMIN = Dashboard("posthorn-admin-service", "Posthorn: admin", "admin-service", 
         panel("Connected", "short", ("posthorn_process_config_connected", "{{process}} {{instance}}")),
         panel("Trace events", "short", (rate("posthorn_process_trace_events_total", "process, outcome"),
                                         "{{process}} {{outcome}}")),
+        panel("Spans of traces", "short", (rate("posthorn_process_spans_total", "process, outcome"),
+                                           "{{process}} {{outcome}}")),
         panel("Frames between processes", "short", (rate("posthorn_rpc_client_frames_total", "process"), "{{process}} frames"),
               (rate("posthorn_rpc_client_batches_total", "process"), "{{process}} batches")),
     ]), *common()])

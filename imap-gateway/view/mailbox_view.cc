@@ -10,6 +10,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "lib/rpc/span.h"
 #include "posthorn/store/v1/sync.pb.h"
 
 namespace posthorn::imap_gateway {
@@ -71,6 +72,15 @@ void Measure(const v1::ViewDelta& delta) {
   metrics.changes->Add();
   if (delta.committed_ms() != 0) metrics.lag_seconds->Observe(since(delta.committed_ms()));
   if (delta.accepted_ms() != 0) metrics.visible_seconds->Observe(since(delta.accepted_ms()));
+}
+
+// The last step of a message's way: from the commit to the view.
+void Trace(const v1::ViewDelta& delta, uint64_t mailbox) {
+  if (delta.traceparent().empty()) return;
+  rpc::Span span(rpc::TraceContext::Parse(delta.traceparent()), "imap.visible",
+                 rpc::Span::Kind::kConsumer);
+  span.BeganAt(delta.committed_ms() * 1000);
+  span.Set("imap.mailbox", std::to_string(mailbox));
 }
 
 }  // namespace
@@ -242,6 +252,7 @@ void MailboxView::ApplyDelta(const v1::ViewDelta& delta) {
   uid_next_ = std::max(uid_next_, delta.uid_next());
   modseq_ = delta.modseq();
   Measure(delta);
+  Trace(delta, mailbox_);
   if (state_ == State::kReady) Changed();
 }
 

@@ -9,6 +9,7 @@
 #include "lib/base/strings.h"
 #include "lib/observe/health_server.h"
 #include "lib/observe/log.h"
+#include "lib/observe/otlp.h"
 #include "lib/process/notify.h"
 #include "lib/rpc/methods/store.h"
 #include "posthorn/config/v1/kinds.pb.h"
@@ -99,9 +100,20 @@ void Life::StartWatch() {
   options.version = std::string(Version());
   if (!flags_.data.empty()) options.file = flags_.data + "/config.snapshot";
   watch_.emplace(loop_, service_.admin(), std::move(options));
+  watch_->OnChange([this](const config::Snapshot& snapshot) { SetUpTracing(snapshot); });
   for (auto& changed : early_) watch_->OnChange(std::move(changed));
   early_.clear();
   watch_->Start();
+}
+
+void Life::SetUpTracing(const config::Snapshot& snapshot) {
+  const auto& settings = snapshot.Get<config::v1::Settings>();
+  observe::TracingOptions options;
+  options.endpoint = settings.otlp_endpoint();
+  options.sampling = settings.trace_sampling();
+  options.resource = {base::StrCat("posthorn-", options_.process),
+                      flags_.name.empty() ? HostName() : flags_.name, std::string(Version())};
+  observe::ConfigureTracing(std::move(options));
 }
 
 net::Task<bool> Life::WaitForConfig() {
@@ -200,6 +212,7 @@ net::Task<void> Life::Drain() {
   }
   if (drain_.open() > 0) observe::Warning("process.drain_cut", {{"sessions", drain_.open()}});
   for (const auto& work : at_stop_) co_await work();
+  observe::FlushSpans(cut_short_ ? std::chrono::milliseconds(0) : kLastEvents);
   if (events_) co_await events_->Flush(cut_short_ ? std::chrono::milliseconds(0) : kLastEvents);
   loop_.Stop();
 }

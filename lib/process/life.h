@@ -46,6 +46,7 @@ class Life {
  private:
   bool Watches() const { return options_.process != "admin-service"; }
   void StartWatch();
+  void SetUpTracing(const config::Snapshot& snapshot);
   absl::Status StartHealth();
   net::Task<bool> WaitForConfig();
   absl::Status StartServer();

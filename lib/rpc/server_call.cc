@@ -107,6 +107,10 @@ void RunningCall::Cancel(absl::Status why) {
 
 void RunningCall::Run(std::unique_ptr<google::protobuf::MessageLite> request) {
   if (std::exchange(started_, true)) return;
+  if (context_.trace.sampled) {
+    span_ = Span(context_.trace, std::string_view(method_.path).substr(1), Span::Kind::kServer);
+    context_.trace = span_.context();
+  }
   if (method_.single) {
     server_->loop.Spawn("rpc.call", RunSingle(shared_from_this(), std::move(request)));
   } else {
@@ -146,6 +150,8 @@ void RunningCall::Done(const absl::Status& status, const google::protobuf::Messa
   const absl::StatusCode code = cancelled() ? why_over_.code() : status.code();
   if (code != absl::StatusCode::kOk && code != absl::StatusCode::kCancelled)
     CountServerError(method_.path, code);
+  if (code != absl::StatusCode::kOk) span_.Fail(CodeName(code));
+  span_.End();
   if (!cancelled() && !server_->closed) Answer(status, reply);
 }
 

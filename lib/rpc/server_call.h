@@ -14,6 +14,7 @@
 #include "lib/net/loop.h"
 #include "lib/rpc/deadlines.h"
 #include "lib/rpc/server.h"
+#include "lib/rpc/span.h"
 
 namespace posthorn::observe {
 class Counter;
@@ -109,6 +110,7 @@ class RunningCall : public ServerCall, public std::enable_shared_from_this<Runni
   bool started_ = false;
   bool answered_ = false;
   std::vector<std::function<void()>> on_cancel_;
+  Span span_;
 };
 
 // Whether a call of `method` by `role` may begin now.

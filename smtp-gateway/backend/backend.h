@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "lib/login/login.h"
 #include "lib/net/task.h"
+#include "lib/rpc/context.h"
 #include "posthorn/common/v1/common.pb.h"
 #include "posthorn/queue/v1/queue.pb.h"
 #include "posthorn/spam/v1/spam.pb.h"
@@ -41,14 +42,18 @@ class Backend {
   // `end` when the account may no longer be used.
   virtual std::unique_ptr<login::Gate::Guard> OnEnd(uint64_t account, std::function<void()> end) = 0;
   virtual net::Task<absl::StatusOr<common::v1::Verdict>> CheckEnvelope(spam::v1::Envelope envelope) = 0;
-  virtual std::unique_ptr<Scan> StartScan(spam::v1::Envelope envelope, common::v1::Verdict envelope_verdict) = 0;
+  // `trace` is what the call hangs on; none when the message's trace is not sampled.
+  virtual std::unique_ptr<Scan> StartScan(spam::v1::Envelope envelope, common::v1::Verdict envelope_verdict,
+                                          rpc::TraceContext trace) = 0;
   // The whole message at once (at most 64 KiB): one frame each way.
   virtual net::Task<absl::StatusOr<common::v1::Verdict>> ScanWhole(spam::v1::Envelope envelope,
                                                                    common::v1::Verdict envelope_verdict,
-                                                                   std::shared_ptr<const std::string> bytes) = 0;
-  virtual std::unique_ptr<Upload> StartUpload(std::string message_id, uint64_t size_hint) = 0;
+                                                                   std::shared_ptr<const std::string> bytes,
+                                                                   rpc::TraceContext trace) = 0;
+  virtual std::unique_ptr<Upload> StartUpload(std::string message_id, uint64_t size_hint, rpc::TraceContext trace) = 0;
   virtual net::Task<absl::StatusOr<store::v1::PutReply>> PutWhole(std::string message_id,
-                                                                  std::shared_ptr<const std::string> bytes) = 0;
+                                                                  std::shared_ptr<const std::string> bytes,
+                                                                  rpc::TraceContext trace) = 0;
   // Durable in the journal when it is OK. Never repeated by us.
   virtual net::Task<absl::Status> Enqueue(queue::v1::Entry entry) = 0;
   virtual void Record(common::v1::Event event) = 0;

@@ -22,9 +22,10 @@ constexpr std::chrono::milliseconds kEnqueue{60000};
 constexpr std::chrono::milliseconds kRewatch{1000};
 constexpr std::chrono::seconds kSilence{5};
 
-rpc::CallOptions Within(std::chrono::milliseconds timeout) {
+rpc::CallOptions Within(std::chrono::milliseconds timeout, const rpc::TraceContext& trace = {}) {
   rpc::CallOptions options;
   options.timeout = timeout;
+  options.trace = trace;
   return options;
 }
 
@@ -111,44 +112,50 @@ class RpcBackend : public Backend {
     co_return std::move(*reply->mutable_verdict());
   }
 
-  std::unique_ptr<Scan> StartScan(spam::v1::Envelope envelope, common::v1::Verdict verdict) override {
+  std::unique_ptr<Scan> StartScan(spam::v1::Envelope envelope, common::v1::Verdict verdict,
+                                  rpc::TraceContext trace) override {
     return std::make_unique<StreamSink<spam::v1::CheckMessageRequest, spam::v1::CheckMessageReply, common::v1::Verdict>>(
-        service_.spam().Start(rpc::spam::kSpamCheckMessage.path, "check-large", rpc::Flow::kFree, Within(kUpload)),
+        service_.spam().Start(rpc::spam::kSpamCheckMessage.path, "check-large", rpc::Flow::kFree, Within(kUpload, trace)),
         FirstScan(std::move(envelope), std::move(verdict)),
         [](spam::v1::CheckMessageReply reply) { return std::move(*reply.mutable_verdict()); });
   }
   net::Task<absl::StatusOr<common::v1::Verdict>> ScanWhole(spam::v1::Envelope envelope, common::v1::Verdict verdict,
-                                                           std::shared_ptr<const std::string> bytes) override {
+                                                           std::shared_ptr<const std::string> bytes,
+                                                           rpc::TraceContext trace) override {
     spam::v1::CheckMessageRequest request = FirstScan(std::move(envelope), std::move(verdict));
     request.set_chunk(*bytes);
     auto reply = co_await service_.spam().Call(rpc::spam::kSpamCheckMessage, "check", rpc::Flow::kHoldBack,
-                                               Within(scan_timeout_), std::move(request));
+                                               Within(scan_timeout_, trace), std::move(request));
     if (!reply.ok()) co_return reply.status();
     co_return std::move(*reply->mutable_verdict());
   }
 
-  std::unique_ptr<Upload> StartUpload(std::string message_id, uint64_t size_hint) override {
+  std::unique_ptr<Upload> StartUpload(std::string message_id, uint64_t size_hint,
+                                      rpc::TraceContext trace) override {
     store::v1::PutRequest first;
     first.set_message_id(std::move(message_id));
     first.set_size_hint(size_hint);
     return std::make_unique<StreamSink<store::v1::PutRequest, store::v1::PutReply, store::v1::PutReply>>(
-        service_.store().Start(rpc::store::kBlobsPut.path, "put-large", rpc::Flow::kFree, Within(kUpload)),
+        service_.store().Start(rpc::store::kBlobsPut.path, "put-large", rpc::Flow::kFree, Within(kUpload, trace)),
         std::move(first), [](store::v1::PutReply reply) { return reply; });
   }
   net::Task<absl::StatusOr<store::v1::PutReply>> PutWhole(std::string message_id,
-                                                          std::shared_ptr<const std::string> bytes) override {
+                                                          std::shared_ptr<const std::string> bytes,
+                                                          rpc::TraceContext trace) override {
     store::v1::PutRequest request;
     request.set_message_id(std::move(message_id));
     request.set_size_hint(bytes->size());
     request.set_chunk(*bytes);
-    return service_.store().Call(rpc::store::kBlobsPut, "put", rpc::Flow::kHoldBack, Within(kPut), std::move(request));
+    return service_.store().Call(rpc::store::kBlobsPut, "put", rpc::Flow::kHoldBack, Within(kPut, trace), std::move(request));
   }
 
   net::Task<absl::Status> Enqueue(queue::v1::Entry entry) override {
+    const rpc::TraceContext trace =
+        entry.traceparent().empty() ? rpc::TraceContext() : rpc::TraceContext::Parse(entry.traceparent());
     queue::v1::EnqueueRequest request;
     *request.mutable_entry() = std::move(entry);
     auto reply = co_await service_.queue().Call(rpc::queue::kQueueEnqueue, "enqueue", rpc::Flow::kHoldBack,
-                                                Within(kEnqueue), std::move(request));
+                                                Within(kEnqueue, trace), std::move(request));
     co_return reply.status();
   }
 

@@ -16,8 +16,8 @@ MessageIntake::MessageIntake(Backend& backend, net::Loop& loop, std::string mess
 
 net::Task<void> MessageIntake::Drain() {
   if (!upload_) {
-    upload_ = backend_.StartUpload(message_id_, size_hint_);
-    if (scanning_) scan_ = backend_.StartScan(scanning_->envelope, scanning_->envelope_verdict);
+    upload_ = backend_.StartUpload(message_id_, size_hint_, trace_);
+    if (scanning_) scan_ = backend_.StartScan(scanning_->envelope, scanning_->envelope_verdict, trace_);
   }
   std::string_view rest = *buffer_;
   while (!rest.empty()) {
@@ -53,16 +53,17 @@ net::Task<MessageIntake::Result> MessageIntake::Finish() {
 net::Task<MessageIntake::Result> MessageIntake::FinishSmall() {
   Result result{base::Internal("not stored"), base::Precondition("not scored")};
   net::Promise<absl::StatusOr<Verdict>> scanned(loop_);
-  if (scanning_) loop_.Spawn("smtp.scan", ScanWhole(&backend_, *std::move(scanning_), buffer_, scanned));
-  result.stored = co_await backend_.PutWhole(message_id_, buffer_);
+  if (scanning_) loop_.Spawn("smtp.scan", ScanWhole(&backend_, *std::move(scanning_), buffer_, trace_, scanned));
+  result.stored = co_await backend_.PutWhole(message_id_, buffer_, trace_);
   if (scanning_) result.verdict = co_await scanned.Get();
   co_return result;
 }
 
 net::Task<void> MessageIntake::ScanWhole(Backend* backend, Scanning scanning, std::shared_ptr<const std::string> bytes,
+                                         rpc::TraceContext trace,
                                          net::Promise<absl::StatusOr<Verdict>> promise) {
   promise.Set(co_await backend->ScanWhole(std::move(scanning.envelope), std::move(scanning.envelope_verdict),
-                                          std::move(bytes)));
+                                          std::move(bytes), trace));
 }
 
 net::Task<void> MessageIntake::FinishScan(std::unique_ptr<Scan> scan, net::Promise<absl::StatusOr<Verdict>> promise) {

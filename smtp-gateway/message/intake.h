@@ -24,6 +24,8 @@ class MessageIntake {
   MessageIntake(Backend& backend, net::Loop& loop, std::string message_id, uint64_t size_hint,
                 std::optional<Scanning> scanning);
 
+  // What its calls hang on.
+  void SetTrace(const rpc::TraceContext& trace) { trace_ = trace; }
   // Takes content; call Drain when full() before adding more.
   void Add(std::string_view content) { buffer_->append(content); }
   bool full() const { return buffer_->size() >= kChunk; }
@@ -40,6 +42,7 @@ class MessageIntake {
 
  private:
   static net::Task<void> ScanWhole(Backend* backend, Scanning scanning, std::shared_ptr<const std::string> bytes,
+                                   rpc::TraceContext trace,
                                    net::Promise<absl::StatusOr<common::v1::Verdict>> promise);
   static net::Task<void> FinishScan(std::unique_ptr<Scan> scan,
                                     net::Promise<absl::StatusOr<common::v1::Verdict>> promise);
@@ -53,6 +56,7 @@ class MessageIntake {
   std::shared_ptr<std::string> buffer_ = std::make_shared<std::string>();
   std::unique_ptr<Upload> upload_;  // set once the message outgrew one chunk
   std::unique_ptr<Scan> scan_;
+  rpc::TraceContext trace_;
   absl::Status upload_status_;
   absl::Status scan_status_;
 };

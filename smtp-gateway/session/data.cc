@@ -68,9 +68,13 @@ net::Task<Reply> SmtpSession::OnData() {
   std::optional<MessageIntake::Scanning> scanning;
   if (!rights_.skip_spam_checks)
     scanning = {MakeEnvelope(), transaction_->envelope_verdict.value_or(Verdict())};
+  BeginTrace();
   MessageIntake intake(around_.backend, connection_->loop(), std::string(transaction_->id.bytes()),
                        transaction_->size.value_or(0), std::move(scanning));
+  intake.SetTrace(transaction_->span.context());
+  rpc::Span reading(transaction_->span.context(), "smtp.data");
   absl::StatusOr<std::optional<Reply>> refused = co_await ReadData(intake);
+  reading.End();
   if (!refused.ok()) {
     transaction_.reset();
     if (absl::IsDeadlineExceeded(refused.status())) co_return Goodbye(421, {4, 4, 2}, "Timed out inside a message");
@@ -87,11 +91,30 @@ net::Task<Reply> SmtpSession::OnData() {
     reply = co_await Deliver(std::move(result.stored), std::move(result.verdict));
   }
   SmtpMetrics::Get().accept_seconds->Observe(static_cast<double>(base::MonotonicMicros() - dot) / 1e6);
+  EndTrace(reply);
   // [RFC2033 4.2] LMTP answers once for each recipient.
   if (lmtp())
     for (size_t i = 1; i < transaction_->recipients.size(); ++i) Send(reply);
   transaction_.reset();
   co_return reply;
+}
+
+void SmtpSession::BeginTrace() {
+  rpc::Span& span = transaction_->span;
+  span = rpc::Span::NewTrace("smtp.message", rpc::Span::Kind::kServer);
+  if (!span.context().sampled) return;
+  span.Set("message.id", transaction_->id.ToString());
+  span.Set("smtp.listener", port_->config.name());
+  span.Set("smtp.recipients", std::to_string(transaction_->recipients.size()));
+  span.Set("client.address", connection_->peer().address);
+}
+
+void SmtpSession::EndTrace(const Reply& reply) {
+  rpc::Span& span = transaction_->span;
+  if (!span.context().sampled) return;
+  span.Set("smtp.reply", std::to_string(reply.code));
+  if (!reply.positive()) span.Fail(base::StrCat(reply.code, " ", reply.Text()));
+  span.End();
 }
 
 // Everything is durable except the envelope.
@@ -177,6 +200,7 @@ queue::v1::Entry SmtpSession::MakeEntry(const Received& received) const {
   entry.set_ret(transaction_->ret);
   entry.set_envid(transaction_->envid);
   entry.set_subject(received.stored.subject());
+  entry.set_traceparent(transaction_->span.traceparent());
   auto* source = entry.mutable_source();
   source->set_peer(connection_->peer().address);
   source->set_helo(peer_.helo);

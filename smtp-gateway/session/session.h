@@ -24,6 +24,7 @@
 #include "lib/net/connection.h"
 #include "lib/net/listener.h"
 #include "lib/net/task.h"
+#include "lib/rpc/span.h"
 #include "smtp-gateway/backend/backend.h"
 
 namespace posthorn::smtp_gateway {
@@ -65,6 +66,7 @@ class SmtpSession : public std::enable_shared_from_this<SmtpSession> {
     std::string envid;
     std::vector<queue::v1::Recipient> recipients;
     std::optional<common::v1::Verdict> envelope_verdict;
+    rpc::Span span;  // from DATA to its answer; empty when the trace is not sampled
   };
   // What became of the bytes of one message.
   struct Received {
@@ -93,6 +95,8 @@ class SmtpSession : public std::enable_shared_from_this<SmtpSession> {
   net::Task<mail::Reply> OnRcpt(mail::RcptTo command);
   net::Task<std::optional<mail::Reply>> EnvelopeRefusal();
   net::Task<mail::Reply> OnData();
+  void BeginTrace();
+  void EndTrace(const mail::Reply& reply);
   net::Task<absl::StatusOr<std::optional<mail::Reply>>> ReadData(class MessageIntake& intake);
   net::Task<mail::Reply> Deliver(absl::StatusOr<store::v1::PutReply> stored,
                                  absl::StatusOr<common::v1::Verdict> verdict);

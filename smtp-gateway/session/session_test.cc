@@ -77,18 +77,20 @@ class FakeBackend : public Backend {
     ++envelope_checks;
     co_return envelope_verdict;
   }
-  std::unique_ptr<Scan> StartScan(spam::v1::Envelope, Verdict) override {
+  std::unique_ptr<Scan> StartScan(spam::v1::Envelope, Verdict, rpc::TraceContext) override {
     return std::make_unique<FakeSink<Verdict>>(scanned, verdict);
   }
   net::Task<absl::StatusOr<Verdict>> ScanWhole(spam::v1::Envelope, Verdict,
-                                               std::shared_ptr<const std::string> bytes) override {
+                                               std::shared_ptr<const std::string> bytes,
+                                               rpc::TraceContext) override {
     scanned += *bytes;
     co_return verdict;
   }
-  std::unique_ptr<Upload> StartUpload(std::string, uint64_t) override {
+  std::unique_ptr<Upload> StartUpload(std::string, uint64_t, rpc::TraceContext) override {
     return std::make_unique<FakeSink<PutReply>>(stored, put);
   }
-  net::Task<absl::StatusOr<PutReply>> PutWhole(std::string, std::shared_ptr<const std::string> bytes) override {
+  net::Task<absl::StatusOr<PutReply>> PutWhole(std::string, std::shared_ptr<const std::string> bytes,
+                                                      rpc::TraceContext) override {
     stored += *bytes;
     co_return put;
   }

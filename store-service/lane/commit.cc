@@ -5,10 +5,22 @@
 #include "lib/base/clock.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "lib/rpc/span.h"
 #include "store-service/lane/engine.h"
 #include "store-service/lane/lane_metrics.h"
 
 namespace posthorn::store_service {
+namespace {
+
+void TraceCommit(const Operation& operation, const Batch& batch) {
+  const rpc::TraceContext above = operation.trace();
+  if (!above.sampled) return;
+  rpc::Span span(above, "lane.commit");
+  span.BeganAt(rpc::WallMicros() - batch.commit_us);
+  span.Set("lane.operations", std::to_string(batch.changes));
+}
+
+}  // namespace
 
 void LaneEngine::ScheduleCommit() {
   if (commit_scheduled_ || committing_ || recovering_) return;
@@ -65,6 +77,7 @@ void LaneEngine::Publish(Batch& batch) {
   metrics.accounts->Set(static_cast<double>(slots_.size()));
   metrics.column_bytes->Set(static_cast<double>(column_bytes_));
   batch.committed_ms = base::WallMillis();
+  for (const Batch::Entry& entry : batch.entries) TraceCommit(*entry.operation, batch);
   for (CommitObserver* observer : observers_) observer->OnCommitted(batch);
   for (Batch::Entry& entry : batch.entries) entry.operation->Done(std::move(entry.result));
   for (const AccountId account : batch.accounts) Drive(account);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/rpc/context.h"
 #include "store-service/database/database.h"
 
 namespace posthorn::store_service {
@@ -27,6 +28,8 @@ class Operation {
   virtual absl::Status Apply(Change& change) = 0;
   // The answer: once, after the state it saw is durable.
   virtual void Done(absl::Status status) = 0;
+  // What the step of its commit hangs on; none when its trace is not sampled.
+  virtual rpc::TraceContext trace() const { return {}; }
   // Before Apply is called again after a failed batch; blocks, on a reader's thread.
   virtual absl::Status BeforeRetry(ReadSnapshot&) { return absl::OkStatus(); }
 

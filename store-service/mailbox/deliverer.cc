@@ -12,6 +12,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/metrics.h"
+#include "lib/rpc/span.h"
 #include "store-service/mailbox/mailbox_changes.h"
 #include "store-service/mailbox/names.h"
 
@@ -72,7 +73,11 @@ class Deliverer::DeliverOperation final : public Operation {
         key_(key),
         memory_(&memory),
         prefix_hash_(prefix_hash),
-        earlier_(call_->earlier[static_cast<size_t>(index)]) {}
+        earlier_(call_->earlier[static_cast<size_t>(index)]) {
+    const std::string& traceparent = call_->request.deliveries(index).traceparent();
+    if (!traceparent.empty())
+      span_ = rpc::Span(rpc::TraceContext::Parse(traceparent), "store.deliver");
+  }
 
   absl::Status Apply(Change& change) override {
     if (earlier_) {
@@ -91,8 +96,11 @@ class Deliverer::DeliverOperation final : public Operation {
     ASSIGN_OR_RETURN(earlier_, snapshot.FindDelivery(key_));
     return absl::OkStatus();
   }
+  rpc::TraceContext trace() const override { return span_.context(); }
   void Done(absl::Status status) override {
     v1::DeliveryResult& result = *call_->reply.mutable_results(index_);
+    if (!status.ok()) span_.Fail(base::Message(status));
+    span_.End();
     if (status.ok()) {
       Fill(row_, result);
       Delivered()->Add();
@@ -107,7 +115,7 @@ class Deliverer::DeliverOperation final : public Operation {
  private:
   void Store(Change& change) {
     const v1::Delivery& delivery = call_->request.deliveries(index_);
-    change.SetArrival(delivery.accepted_ms(), delivery.traceparent());
+    change.SetArrival(delivery.accepted_ms(), span_.traceparent());
     // Never refused for a bad name: accepted mail goes to INBOX then.
     const auto name = delivery.mailbox().empty() ? absl::StatusOr<std::string>("INBOX")
                                                  : NormalName(delivery.mailbox());
@@ -144,6 +152,7 @@ class Deliverer::DeliverOperation final : public Operation {
   std::optional<DeliveryRow> earlier_;
   bool retried_ = false;
   DeliveryRow row_;
+  rpc::Span span_;
 };
 
 Deliverer::Deliverer(LaneEngine& lanes, const Accounts& accounts, DigestSource& digests)
