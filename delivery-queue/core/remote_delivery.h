@@ -39,9 +39,9 @@ struct RemoteJob {
   // Indexes into entry.entry().recipients(), all of `domain`.
   std::vector<int> recipients;
   std::string domain;  // normal form; "[192.0.2.1]" for literals
-  std::string traceparent;  // of the attempt; empty: its trace is not sampled
   // Once for each index, on the loop.
   std::function<void(int recipient, RemoteOutcome outcome)> done;
+  std::string traceparent;  // of the attempt; empty: its trace is not sampled
 };
 
 class RemoteDelivery {

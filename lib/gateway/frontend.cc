@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/certs/certificate.h"
 #include "lib/config/snapshot.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
@@ -33,6 +35,25 @@ std::shared_ptr<const net::TlsContext> TlsFor(const config::Snapshot& snapshot, 
     return nullptr;
   }
   return *std::move(context);
+}
+
+observe::Gauge* ExpiryGauge(const std::string& certificate) {
+  return observe::NewGauge("posthorn_gateway_certificate_not_after_seconds",
+                           "When a certificate that clients see expires, seconds since 1970",
+                           {{"certificate", certificate}});
+}
+
+// Of all certificates in the configuration; `known` are those told of before.
+void TellExpiry(const config::Snapshot& snapshot, std::set<std::string>& known) {
+  // One that is gone expires never.
+  for (const std::string& name : known) ExpiryGauge(name)->Set(std::numeric_limits<double>::quiet_NaN());
+  for (const auto& object : snapshot.All<config::v1::Certificate>()) {
+    const auto& certificate = static_cast<const config::v1::Certificate&>(*object);
+    const auto chain = certs::ReadCertificates(certificate.chain());
+    if (!chain.ok()) continue;  // TlsFor says so
+    known.insert(certificate.name());
+    ExpiryGauge(certificate.name())->Set(static_cast<double>(chain->front().not_after));
+  }
 }
 
 observe::Counter* HandshakeCounter(std::string_view outcome) {
@@ -65,6 +86,7 @@ absl::StatusOr<std::unique_ptr<Frontend>> Frontend::Open(process::Service& servi
 
 absl::Status Frontend::Apply(const config::Snapshot& snapshot) {
   networks_ = Networks(snapshot);
+  TellExpiry(snapshot, certificates_);
   max_per_address_ = snapshot.Get<config::v1::Settings>().max_connections_per_address();
   std::map<std::string, const config::v1::Listener*> wanted;
   for (const auto& object : snapshot.All<config::v1::Listener>()) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,7 @@ class Frontend {
   Options options_;
   Networks networks_;
   uint32_t max_per_address_ = 0;
+  std::set<std::string> certificates_;  // names whose expiry the metrics tell
   std::map<std::string, std::unique_ptr<OpenPortState>> open_;
 };
 
