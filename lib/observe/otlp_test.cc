@@ -76,6 +76,12 @@ class FakeCollector {
   }
   ~FakeCollector() {
     shutdown(listener_, SHUT_RDWR);
+    {
+      // The exporter keeps its connection.
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      if (open_ >= 0) shutdown(open_, SHUT_RDWR);
+    }
     thread_.join();
     close(listener_);
   }
@@ -91,9 +97,16 @@ class FakeCollector {
   void Run() {
     for (int fd = accept(listener_, nullptr, nullptr); fd >= 0;
          fd = accept(listener_, nullptr, nullptr)) {
-      Serve(fd);
+      if (SetOpen(fd)) Serve(fd);
+      SetOpen(-1);
       close(fd);
     }
+  }
+  // False when it is time to go.
+  bool SetOpen(int fd) {
+    const std::lock_guard lock(mutex_);
+    open_ = fd;
+    return !stopping_;
   }
   void Serve(int fd) {
     std::string request;
@@ -120,6 +133,8 @@ class FakeCollector {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::string heard_;
+  int open_ = -1;
+  bool stopping_ = false;
   std::thread thread_;
 };
 
