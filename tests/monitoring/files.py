@@ -12,7 +12,6 @@ DASHBOARDS = sorted((MONITORING / "dashboards").glob("*.json"))
 # Metrics of installations that the suite of test_live.py is none of: (pattern, where they appear).
 ELSEWHERE = [
     (r"posthorn_process_certificate_", "processes with --tls-cert"),
-    (r"posthorn_store_lane(s_owned|_changes)", "stores that hand lanes over"),
 ]
 SAMPLE = re.compile(r"_(bucket|sum|count)$")
 
