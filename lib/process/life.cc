@@ -33,7 +33,7 @@ Life::Life(net::Loop& loop, const Service::Options& options, const Flags& flags,
 Life::~Life() { health_.reset(); }
 
 net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
-  ShowProcess(flags_.name.empty() ? HostName() : flags_.name, flags_.data);
+  ShowProcess(flags_.name, flags_.data);
   Tick();
   events_.emplace(
       loop_, base::StrCat(options_.process, "@", flags_.name),
@@ -111,8 +111,8 @@ void Life::SetUpTracing(const config::Snapshot& snapshot) {
   observe::TracingOptions options;
   options.endpoint = settings.otlp_endpoint();
   options.sampling = settings.trace_sampling();
-  options.resource = {base::StrCat("posthorn-", options_.process),
-                      flags_.name.empty() ? HostName() : flags_.name, std::string(Version())};
+  options.resource = {base::StrCat("posthorn-", options_.process), flags_.name,
+                      std::string(Version())};
   observe::ConfigureTracing(std::move(options));
 }
 
