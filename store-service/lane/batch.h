@@ -12,7 +12,8 @@
 
 namespace posthorn::store_service {
 
-// What is collected for one transaction. The committer's thread reads `rows` and `fence` only.
+// What is collected for one transaction. The committer's thread reads `rows` and `fence`, and sets
+// `commit_us`.
 struct Batch {
   uint64_t number = 0;
   WriteBatch rows;
