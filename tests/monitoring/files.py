@@ -12,6 +12,7 @@ DASHBOARDS = sorted((MONITORING / "dashboards").glob("*.json"))
 # Metrics of installations that the suite of test_live.py is none of: (pattern, where they appear).
 ELSEWHERE = [
     (r"posthorn_process_certificate_", "processes with --tls-cert"),
+    (r"posthorn_store_s3_", "stores with --blobs s3://"),
 ]
 SAMPLE = re.compile(r"_(bucket|sum|count)$")
 
