@@ -207,7 +207,7 @@ net::Task<absl::Status> Store::Serve() {
   parts.trace_service->Register(server);
   parts.admin_service = std::make_unique<AdminService>(AdminService::Parts{
       service_.loop(), *parts.configuration, *parts.messages.blobs, *parts.events, *parts.database,
-      parts.mail->lanes(), *parts.mail, *parts.journals_service});
+      parts.mail->lanes(), *parts.mail, *parts.journals_service, &parts.mail->replicas()});
   parts.admin_service->Register(server);
   parts.mail->Register(server);
   co_return absl::OkStatus();

@@ -1,5 +1,7 @@
 #include "store-service/service/admin_service.h"
 
+#include <map>
+
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/service/recount.h"
@@ -12,11 +14,27 @@ namespace {
 namespace v1 = posthorn::store::v1;
 
 constexpr size_t kMostDamageLines = 20;
+constexpr uint32_t kPage = 10000;
 
 v1::CheckReply Line(std::string text) {
   v1::CheckReply reply;
   reply.set_line(std::move(text));
   return reply;
+}
+
+// Of all accounts, whoever owns them.
+absl::StatusOr<Usage> TotalUsage(Database& database) {
+  ASSIGN_OR_RETURN(std::unique_ptr<ReadSnapshot> snapshot, database.OpenSnapshot());
+  Usage total;
+  for (AccountId after = 0;;) {
+    ASSIGN_OR_RETURN(const std::vector<AccountRow> rows, snapshot->Accounts(after, kPage));
+    if (rows.empty()) return total;
+    for (const AccountRow& row : rows) {
+      total.bytes += row.used_bytes;
+      total.messages += row.used_count;
+    }
+    after = rows.back().account;
+  }
 }
 
 }  // namespace
@@ -51,11 +69,11 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
   const BlobStats blobs = parts_.blobs.Stats();
   const EventStats events = parts_.events.Stats();
   reply.set_accounts(model.accounts());
-  model.ForEachAccount([&](const AccountRecord& account) {
-    const Usage usage = parts_.usage.UsageOf(account.id);
-    reply.set_messages(reply.messages() + usage.messages);
-    reply.set_bytes(reply.bytes() + usage.bytes);
-  });
+  CO_ASSIGN_OR_RETURN(const Usage usage,
+                      co_await parts_.lanes.readers().Run(
+                          [database = &parts_.database] { return TotalUsage(*database); }));
+  reply.set_messages(usage.messages);
+  reply.set_bytes(usage.bytes);
   reply.set_segments(blobs.segments);
   reply.set_segment_bytes(blobs.bytes);
   reply.add_lines(base::StrCat("revision ", parts_.configuration.head(), ", ", model.domains(),
@@ -65,6 +83,7 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
   reply.add_lines(base::StrCat("trace: ", events.recorded, " events since start, ", events.dropped,
                                " dropped"));
   AddProblems(reply);
+  AddReplicas(reply);
   auto warnings = co_await parts_.lanes.readers().Run(
       [database = &parts_.database]() -> absl::StatusOr<std::vector<std::string>> {
         return database->Warnings();
@@ -73,6 +92,33 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
   for (const std::string& warning : *warnings)
     reply.add_problems(base::StrCat("database: ", warning));
   co_return reply;
+}
+
+// Who is there, who owns how much, and what is wrong with that.
+void AdminService::AddReplicas(v1::StoreStatusReply& reply) const {
+  if (parts_.replicas == nullptr || parts_.replicas->rows().lanes.empty()) return;
+  const ClusterRows& rows = parts_.replicas->rows();
+  std::map<std::string, int> lanes;
+  int ownerless = 0;
+  for (const LaneRow& lane : rows.lanes) {
+    if (lane.owner.empty() || !parts_.replicas->IsAlive(lane.owner)) ++ownerless;
+    ++lanes[lane.owner];
+  }
+  for (const ReplicaRow& replica : rows.replicas) {
+    const bool alive = parts_.replicas->IsAlive(replica.name);
+    const bool draining = replica.state == ReplicaRow::State::kDraining;
+    reply.add_lines(base::StrCat("replica ", replica.name, " at ", replica.address, ", version ",
+                                 replica.version, ": ", lanes[replica.name], " lanes",
+                                 draining ? ", draining" : "", alive ? "" : ", silent"));
+    if (alive) continue;
+    reply.add_problems(base::StrCat("the store ", replica.name, " at ", replica.address,
+                                    " has said nothing for ",
+                                    (rows.now_ms - replica.seen_ms) / 1000, " s"));
+  }
+  if (ownerless > 0) {
+    reply.add_problems(base::StrCat(ownerless, " of ", rows.lanes.size(),
+                                    " lanes have no store: their accounts' mail waits"));
+  }
 }
 
 void AdminService::AddProblems(v1::StoreStatusReply& reply) const {

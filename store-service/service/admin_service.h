@@ -8,6 +8,7 @@
 #include "lib/rpc/methods/store.h"
 #include "lib/rpc/server.h"
 #include "store-service/blob/blob_store.h"
+#include "store-service/cluster/membership.h"
 #include "store-service/events/event_store.h"
 #include "store-service/lane/engine.h"
 #include "store-service/objects/configuration.h"
@@ -28,6 +29,7 @@ class AdminService {
     LaneEngine& lanes;
     UsageSource& usage;
     JournalRegistry& journals;
+    const Membership* replicas = nullptr;
   };
   explicit AdminService(const Parts& parts);
   ~AdminService();  // stops a check that runs, and waits for it
@@ -37,6 +39,7 @@ class AdminService {
   struct Check;
   net::Task<absl::StatusOr<store::v1::StoreStatusReply>> Status();
   void AddProblems(store::v1::StoreStatusReply& reply) const;
+  void AddReplicas(store::v1::StoreStatusReply& reply) const;
   net::Task<absl::Status> RunCheck(rpc::ServerCall& call);
   net::Task<absl::Status> Report(rpc::ServerCall& call, std::shared_ptr<Check> check);
   net::Task<absl::Status> Finish(rpc::ServerCall& call, std::shared_ptr<Check> check, bool repair);
