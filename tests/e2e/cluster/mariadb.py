@@ -97,6 +97,13 @@ class MariaDb:
                 "evs.keepalive_period=PT0.5S;gcache.size=32M"]
 
     def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def start(self):
         self.nodes[0].install()
         for node in self.nodes[1:]:
             shutil.copytree(self.nodes[0].folder, node.folder)
