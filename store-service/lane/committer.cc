@@ -16,15 +16,17 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPatienceForTheTruth(15);
 constexpr std::chrono::milliseconds kPause(100);
 
-// The link to the database broke during COMMIT: its own word decides. The fence's number is in the
-// lane's row exactly when the whole batch is. kUnavailable: it is not, and will not be.
+// The link to the database broke during COMMIT: its own word decides. As long as the lane is ours,
+// the fence's number is in its row exactly when the whole batch is. kUnavailable: it is not, and
+// will not be. Another owner counts on from where it found the row, so its number says nothing
+// about us.
 absl::Status AskDatabase(Database& database, const Fence& fence, const absl::Status& said) {
   for (const auto end = Clock::now() + kPatienceForTheTruth; Clock::now() < end;) {
     const absl::StatusOr<LaneRow> row = database.ReadLane(fence.front().lane);
     if (row.ok()) {
+      if (row->epoch != fence.front().epoch) return base::Aborted("lane was taken over");
       if (row->batch == fence.front().batch) return absl::OkStatus();
-      return row->epoch == fence.front().epoch ? base::Unavailable(base::Message(said))
-                                               : base::Aborted("lane was taken over");
+      return base::Unavailable(base::Message(said));
     }
     std::this_thread::sleep_for(kPause);
   }

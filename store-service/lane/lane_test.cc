@@ -65,6 +65,26 @@ TEST_F(LaneTest, PoisonousOperationFailsAlone) {
   Stop(std::move(owner));
 }
 
+// The next owner's first batch has the number that ours would have had.
+TEST_F(LaneTest, AnotherOwnersBatchIsNotTakenForOurs) {
+  auto owner = MakeOwner();
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  auto other = OpenSqliteDatabase({.path = dir_.File("mail.db")});
+  ASSERT_TRUE(other.ok());
+  std::atomic<bool> taken = false;
+  owner->database.fault = [&] {
+    if (taken.exchange(true)) return Fault::kNone;
+    const LaneRow before = *(*other)->ReadLane(1);
+    EXPECT_TRUE((*other)->RenewLanes({{1, before.epoch, 0}}, -1).ok());
+    const LaneRow mine = *(*other)->AcquireLane(1, "two", 60000);
+    EXPECT_TRUE((*other)->Commit({{1, mine.epoch, before.batch + 1}}, WriteBatch()).ok());
+    return Fault::kUnknownBefore;
+  };
+  EXPECT_FALSE(Add(*owner, 1).ok());
+  EXPECT_EQ(Rows(**other, 1).size(), 1u);
+  Stop(std::move(owner));
+}
+
 TEST_F(LaneTest, UnknownOutcomeIsAskedFromTheDatabase) {
   auto owner = MakeOwner();
   ASSERT_TRUE(Add(*owner, 1).ok());
