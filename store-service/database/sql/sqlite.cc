@@ -90,6 +90,8 @@ class SqliteFile final : public Database {
   absl::StatusOr<std::unique_ptr<Connection>> Connect() override {
     ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Connection> db,
                      sqlite::Connection::Open({.path = options_.path, .vfs = options_.vfs}));
+    // What an earlier run wrote, and was killed before it could sync, is believed from now on.
+    RETURN_IF_ERROR(db->Checkpoint(sqlite::Connection::Checkpointing::kPassive).status());
     return std::unique_ptr<Connection>(std::make_unique<SqliteConnection>(std::move(db)));
   }
   bool shared() const override { return false; }
