@@ -268,15 +268,23 @@ std::string GaleraCluster::Url(std::string_view database, int first) const {
 int GaleraCluster::SizeSeenBy(int number) const {
   const MariadbServer& node = *nodes_[static_cast<size_t>(number)];
   if (node.pid() <= 0) return 0;
-  const std::string ready =
-      node.Sql("SHOW STATUS WHERE Variable_name IN ('wsrep_ready','wsrep_cluster_size')");
+  const std::string ready = node.Sql(
+      "SHOW STATUS WHERE Variable_name IN "
+      "('wsrep_ready','wsrep_local_state','wsrep_cluster_size')");
   if (ready.find("wsrep_ready\tON") == std::string::npos) return 0;
+  // Synced: neither copies its data to another nor has still to catch up.
+  if (ready.find("wsrep_local_state\t4") == std::string::npos) return 0;
   const size_t at = ready.find("wsrep_cluster_size\t");
   return at == std::string::npos ? 0 : std::atoi(ready.c_str() + at + 19);
 }
 
 bool GaleraCluster::Rejoin(int number) {
-  return node(number).Restart() && Eventually(60, [&] { return SizeSeenBy(number) == kNodes; });
+  return node(number).Restart() && Eventually(60, [&] {
+           for (int i = 0; i < kNodes; ++i) {
+             if (SizeSeenBy(i) != kNodes) return false;
+           }
+           return true;
+         });
 }
 
 }  // namespace posthorn::testing

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lib/testing/mariadb.h"
@@ -32,7 +34,12 @@ inline absl::Status WriteRowsOn(mysql::Connection& connection, const WriteBatch&
 }
 
 inline std::unique_ptr<Database> OpenForTest(std::string_view url) {
+  // As the store does at its start: a node that joins, or sees others join, asks for patience.
   auto opened = OpenMysqlDatabase(MysqlTestOptions(url));
+  for (int tries = 0; absl::IsUnavailable(opened.status()) && tries < 300; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    opened = OpenMysqlDatabase(MysqlTestOptions(url));
+  }
   EXPECT_TRUE(opened.ok()) << opened.status();
   return opened.ok() ? *std::move(opened) : nullptr;
 }

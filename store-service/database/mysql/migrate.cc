@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/crc32c.h"
 #include "lib/base/strings.h"
+#include "store-service/database/mysql/error.h"
 
 namespace posthorn::mysql {
 namespace {
@@ -14,6 +15,8 @@ constexpr char kTable[] =
 // Named locks belong to the server, not to the database.
 constexpr char kLock[] = "SELECT GET_LOCK(CONCAT('posthorn.schema.', DATABASE()), 60)";
 constexpr char kUnlock[] = "SELECT RELEASE_LOCK(CONCAT('posthorn.schema.', DATABASE()))";
+
+constexpr int kTries = 10;
 
 absl::Status RunAll(Connection& connection, std::string_view sql) {
   while (!sql.empty()) {
@@ -55,14 +58,23 @@ absl::Status Apply(Connection& connection, std::string_view part, std::span<cons
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status Migrate(Connection& connection, std::string_view part, std::span<const Step> steps) {
+absl::Status MigrateOnce(Connection& connection, std::string_view part,
+                         std::span<const Step> steps) {
   RETURN_IF_ERROR(connection.Execute(kTable));
   // Without it (Galera may refuse) the steps are run twice at worst.
   (void)connection.Integer(kLock);
   absl::Status status = Apply(connection, part, steps);
   (void)connection.Integer(kUnlock);
+  return status;
+}
+
+}  // namespace
+
+absl::Status Migrate(Connection& connection, std::string_view part, std::span<const Step> steps) {
+  absl::Status status = MigrateOnce(connection, part, steps);
+  // Another store at the same work, or a node that has not caught up with the cluster yet.
+  for (int tries = 1; IsRetry(status) && tries < kTries; ++tries)
+    status = MigrateOnce(connection, part, steps);
   return status;
 }
 
