@@ -67,10 +67,10 @@ net::Task<absl::StatusOr<ClusterRows>> Membership::Look() {
 net::Task<void> Membership::Run() {
   const std::shared_ptr<bool> alive = alive_;
   int64_t next_beat = NowMs();
-  while (*alive) {
+  while (*alive && !left_) {
     const bool beats = NowMs() >= next_beat;
     absl::StatusOr<ClusterRows> rows = beats ? co_await Beat() : co_await Look();
-    if (!*alive) co_return;
+    if (!*alive || left_) co_return;
     if (rows.ok()) {
       if (beats) next_beat = NowMs() + options_.beat_ms;
       Take(*std::move(rows));
@@ -211,6 +211,8 @@ net::Task<void> Membership::Drain() {
   // Callers hear of it a moment later.
   co_await net::Sleep(lanes_->loop(), milliseconds(options_.look_ms * 3));
   if (!*alive) co_return;
+  // A beat after this would bring it back.
+  left_ = true;
   (void)co_await lanes_->Ask(
       [name = options_.name](Database& database) { return database.Leave(name); });
 }

@@ -75,6 +75,7 @@ class Membership {
   int64_t heard_ms_ = 0;  // when the database last answered
   posthorn::store::v1::ClusterMap map_;
   bool draining_ = false;
+  bool left_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
