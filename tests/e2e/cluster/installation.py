@@ -107,6 +107,13 @@ class Installation:
         return replica
 
     def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def start(self):
         for kind in PROCESSES:
             word = next((word for word, other in WORDS.items() if other == kind), None)
             for index in range(self.counts[kind]):
