@@ -125,6 +125,36 @@ TEST_F(Sqlite, MigrationsRunOnceInOrder) {
   EXPECT_EQ(Migrate(*db_, edited).code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(Sqlite, NewerFileIsOpenedWhenItsStepsAllowIt) {
+  const Migration steps[] = {{1, "CREATE TABLE a(x)"},
+                             {2, "ALTER TABLE a ADD COLUMN y DEFAULT 0", 1},
+                             {3, "ALTER TABLE a ADD COLUMN z DEFAULT 0", 2},
+                             {4, "ALTER TABLE a DROP COLUMN x", 3}};
+  ASSERT_TRUE(Migrate(*db_, std::span(steps, 2)).ok());
+  EXPECT_TRUE(Migrate(*db_, std::span(steps, 1)).ok());
+  ASSERT_TRUE(Migrate(*db_, std::span(steps, 3)).ok());
+  EXPECT_TRUE(Migrate(*db_, std::span(steps, 2)).ok());
+  EXPECT_FALSE(Migrate(*db_, std::span(steps, 1)).ok()) << "step 3 needs 2";
+  ASSERT_TRUE(Migrate(*db_, steps).ok());
+  EXPECT_TRUE(Migrate(*db_, std::span(steps, 3)).ok());
+  const absl::Status refused = Migrate(*db_, std::span(steps, 2));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(base::Message(refused),
+            "schema 4 is of a newer program; this one knows 2, and at least 3 must be known to work"
+            " with it: start the newer release again");
+}
+
+TEST_F(Sqlite, RefusedFileIsLeftAsItIs) {
+  ASSERT_TRUE(db_->Script("CREATE TABLE migration(number INTEGER PRIMARY KEY, checksum INTEGER NOT"
+                          " NULL, applied INTEGER NOT NULL); INSERT INTO migration VALUES(5,0,0)")
+                  .ok());
+  const Migration steps[] = {{1, "CREATE TABLE a(x)"}};
+  EXPECT_EQ(Migrate(*db_, steps).code(), absl::StatusCode::kFailedPrecondition)
+      << "who wrote it knew of no older programs";
+  EXPECT_EQ(
+      db_->Integer("SELECT count(*) FROM sqlite_master WHERE name='migration_oldest'").value(), 0);
+}
+
 TEST_F(Sqlite, FailedMigrationLeavesNothing) {
   const Migration broken[] = {{1, "CREATE TABLE a(x); INSERT INTO nowhere VALUES(1)"}};
   EXPECT_FALSE(Migrate(*db_, broken).ok());

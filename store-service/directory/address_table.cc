@@ -97,8 +97,9 @@ absl::StatusOr<uint64_t> AddressTable::Put(const ObjectRow* old, const NewRow& r
   if (old == nullptr) {
     ASSIGN_OR_RETURN(id, NextId(*db_, sql_->counter));
   }
-  const absl::Status taken = db_->Run("INSERT INTO address VALUES(?1,?2,?3,?4)", *domain, local,
-                                      static_cast<int>(sql_->type), id);
+  const absl::Status taken =
+      db_->Run("INSERT INTO address(domain,local,type,object) VALUES(?1,?2,?3,?4)", *domain, local,
+               static_cast<int>(sql_->type), id);
   if (taken.code() == absl::StatusCode::kAlreadyExists) {
     return base::Exists(base::StrCat("the address ", row.name, " is taken"));
   }
@@ -161,7 +162,7 @@ absl::Status AccountTable::Removed(uint64_t id, uint64_t revision) {
   record.revision = record.session_revision = revision;
   delta_->accounts.push_back(std::move(record));
   // Its mail goes later, and again after a crash, until this row is gone.
-  return db_->Run("INSERT INTO deleting VALUES(?1,?2)", id, base::WallSeconds());
+  return db_->Run("INSERT INTO deleting(account,since) VALUES(?1,?2)", id, base::WallSeconds());
 }
 
 absl::StatusOr<bool> AccountTable::EndsSessions(std::string_view before,

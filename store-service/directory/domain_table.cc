@@ -61,7 +61,8 @@ absl::StatusOr<uint64_t> DomainTable::Put(const ObjectRow* old, const NewRow& ro
   std::vector<std::string> names = record.alias_names;
   names.push_back(row.name);
   for (const std::string& name : names) {
-    const absl::Status taken = db_->Run("INSERT INTO domain_name VALUES(?1,?2)", name, id);
+    const absl::Status taken =
+        db_->Run("INSERT INTO domain_name(name,domain) VALUES(?1,?2)", name, id);
     if (taken.code() == absl::StatusCode::kAlreadyExists) {
       return base::Exists(base::StrCat("the domain name ", name, " is taken"));
     }
@@ -74,8 +75,9 @@ absl::StatusOr<uint64_t> DomainTable::Put(const ObjectRow* old, const NewRow& ro
                      db_->Integer("SELECT session_revision FROM domain WHERE id=?1", id));
     record.session_revision = static_cast<uint64_t>(since);
   }
-  RETURN_IF_ERROR(db_->Run("REPLACE INTO domain VALUES(?1,?2,?3,?4,?5)", id, row.name, row.revision,
-                           record.session_revision, sql::Bytes(row.data)));
+  RETURN_IF_ERROR(
+      db_->Run("REPLACE INTO domain(id,name,revision,session_revision,data) VALUES(?1,?2,?3,?4,?5)",
+               id, row.name, row.revision, record.session_revision, sql::Bytes(row.data)));
   delta_->domains.push_back(std::move(record));
   return id;
 }

@@ -28,8 +28,8 @@ absl::StatusOr<std::optional<Credential>> FindCredential(sql::Connection& db,
 
 absl::Status PutCredential(sql::Connection& db, const CredentialOwner& owner,
                            const Credential& credential) {
-  return db.Run("REPLACE INTO credential VALUES(?1,?2,?3,?4,?5)", owner.kind, owner.owner,
-                owner.field, credential.hash, credential.scram);
+  return db.Run("REPLACE INTO credential(kind,owner,field,hash,scram) VALUES(?1,?2,?3,?4,?5)",
+                owner.kind, owner.owner, owner.field, credential.hash, credential.scram);
 }
 
 absl::Status RemoveCredentials(sql::Connection& db, std::string_view kind, const ObjectRow& row) {

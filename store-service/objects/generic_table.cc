@@ -31,9 +31,10 @@ absl::StatusOr<uint64_t> GenericTable::Put(const ObjectRow*, const NewRow& row) 
   if (kind_->sealed) {
     ASSIGN_OR_RETURN(data, box_->Seal(row.data, kind_->name));
   }
-  const absl::Status put = db_->Run("INSERT INTO object VALUES(?1,?2,?3,?4,?5,?6)", kind_->name,
-                                    row.name, row.revision, static_cast<int>(kind_->directory),
-                                    static_cast<int>(kind_->sealed), sql::Bytes(data));
+  const absl::Status put = db_->Run(
+      "INSERT INTO object(kind,name,revision,directory,sealed,data) VALUES(?1,?2,?3,?4,?5,?6)",
+      kind_->name, row.name, row.revision, static_cast<int>(kind_->directory),
+      static_cast<int>(kind_->sealed), sql::Bytes(data));
   if (put.code() == absl::StatusCode::kAlreadyExists) {
     return base::Exists(base::StrCat(kind_->name, " ", row.name, " exists"));
   }

@@ -80,8 +80,8 @@ net::Task<absl::StatusOr<v1::RegisterJournalReply>> JournalsService::RegisterJou
     ++journal.registering;
     const absl::Status written = co_await configuration_.Write(
         [id = request.journal_id(), description = request.description()](sql::Connection& db) {
-          return db.Run("REPLACE INTO journal VALUES(?1,?2,?3)", sql::Bytes(id), description,
-                        base::WallSeconds());
+          return db.Run("REPLACE INTO journal(id,description,registered) VALUES(?1,?2,?3)",
+                        sql::Bytes(id), description, base::WallSeconds());
         });
     --journals_[request.journal_id()].registering;
     CO_RETURN_IF_ERROR(written);

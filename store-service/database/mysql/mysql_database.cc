@@ -19,9 +19,6 @@ namespace {
 using mysql::Connection;
 using mysql::Options;
 
-// Steps of the schema may copy tables.
-constexpr int kSchemaTimeoutS = 3600;
-
 // A page of a large mailbox that lies on a slow disk takes its time.
 constexpr int kReadTimeoutS = 20;
 
@@ -94,12 +91,6 @@ class MysqlDatabase final : public ForwardingDatabase<MysqlWriter> {
   std::shared_ptr<Readers> readers_;
 };
 
-absl::Status BringUpToDate(Options options) {
-  options.io_timeout_s = kSchemaTimeoutS;
-  ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, Connection::Open(std::move(options)));
-  return mysql::Migrate(*connection, "mail", MysqlMailSteps());
-}
-
 }  // namespace
 
 absl::StatusOr<MysqlDatabaseOptions> MysqlOptionsFromFlags(std::string_view url,
@@ -120,7 +111,7 @@ absl::StatusOr<MysqlDatabaseOptions> MysqlOptionsFromFlags(std::string_view url,
 }
 
 absl::StatusOr<std::unique_ptr<Database>> OpenMysqlDatabase(const MysqlDatabaseOptions& options) {
-  RETURN_IF_ERROR(BringUpToDate(options.connection));
+  RETURN_IF_ERROR(mysql::Migrate(options.connection, "mail", MysqlMailSteps()));
   // A round through the cluster at each commit would buy nothing: the fence conflicts by itself.
   Options writes = options.connection;
   writes.causality = Options::Causality::kNone;

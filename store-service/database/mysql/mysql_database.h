@@ -25,7 +25,8 @@ absl::StatusOr<MysqlDatabaseOptions> MysqlOptionsFromFlags(std::string_view url,
                                                            const std::string& ca_file);
 
 // Connects and brings the mail tables up to date. kUnavailable: no host answers; kPermissionDenied;
-// kFailedPrecondition: the schema does not exist, or a newer program made the tables.
+// kFailedPrecondition: the schema does not exist, or a newer program made tables that this one is
+// too old for.
 absl::StatusOr<std::unique_ptr<Database>> OpenMysqlDatabase(const MysqlDatabaseOptions& options);
 
 }  // namespace posthorn::store_service

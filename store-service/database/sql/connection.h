@@ -88,8 +88,8 @@ class Connection {
   virtual std::unique_ptr<Rows> Open(std::string_view sql, std::span<const Argument> arguments) = 0;
 
   // Brings the tables of `part` ("directory") to the last of `steps` (migration.h); several
-  // replicas may do so at once. kFailedPrecondition: a newer program made them, or an applied step
-  // was edited.
+  // replicas may do so at once. kFailedPrecondition: a newer program made them and this one is too
+  // old for them, or an applied step was edited.
   virtual absl::Status Migrate(std::string_view part, std::span<const Migration> steps) = 0;
 
   // Rows changed by the last Run. An UPDATE that finds its values there already may count or not.

@@ -12,6 +12,9 @@ struct Migration {
   // Each statement may run again (IF NOT EXISTS, INSERT IGNORE): MySQL has no transactions over
   // schema changes, and several replicas may be at it at once.
   std::string_view mysql;
+  // The last step of the oldest program that still works after this one; 0: none that does not
+  // know it. Steps that only add what has a default say here the last step of the release before.
+  int oldest = 0;
 };
 
 }  // namespace posthorn::store_service::sql

@@ -66,7 +66,8 @@ struct TextHash {
 
 class MysqlConnection final : public Connection {
  public:
-  explicit MysqlConnection(std::unique_ptr<mysql::Connection> db) : db_(std::move(db)) {}
+  MysqlConnection(std::unique_ptr<mysql::Connection> db, mysql::Options options)
+      : db_(std::move(db)), options_(std::move(options)) {}
 
   absl::Status Execute(std::string_view sql, std::span<const Argument> arguments) override {
     return Open(sql, arguments)->Next().status();
@@ -84,8 +85,8 @@ class MysqlConnection final : public Connection {
   }
   absl::Status Migrate(std::string_view part, std::span<const Migration> steps) override {
     std::vector<mysql::Step> own;
-    for (const Migration& step : steps) own.push_back({step.number, step.mysql});
-    return mysql::Migrate(*db_, part, own);
+    for (const Migration& step : steps) own.push_back({step.number, step.mysql, step.oldest});
+    return mysql::Migrate(options_, part, own);
   }
   int64_t changes() const override { return db_->changes(); }
   bool shared() const override { return true; }
@@ -120,6 +121,7 @@ class MysqlConnection final : public Connection {
   }
 
   std::unique_ptr<mysql::Connection> db_;
+  const mysql::Options options_;
   std::optional<mysql::Transaction> transaction_;
   uint64_t conflicts_ = 0;
   std::unordered_map<std::string, Placeholders, TextHash, std::equal_to<>> translated_;
@@ -130,7 +132,7 @@ class MysqlDatabase final : public Database {
   explicit MysqlDatabase(mysql::Options options) : options_(std::move(options)) {}
   absl::StatusOr<std::unique_ptr<Connection>> Connect() override {
     ASSIGN_OR_RETURN(std::unique_ptr<mysql::Connection> db, mysql::Connection::Open(options_));
-    return std::unique_ptr<Connection>(std::make_unique<MysqlConnection>(std::move(db)));
+    return std::unique_ptr<Connection>(std::make_unique<MysqlConnection>(std::move(db), options_));
   }
   bool shared() const override { return true; }
 

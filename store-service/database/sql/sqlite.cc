@@ -62,7 +62,7 @@ class SqliteConnection final : public Connection {
   }
   absl::Status Migrate(std::string_view, std::span<const Migration> steps) override {
     std::vector<sqlite::Migration> own;
-    for (const Migration& step : steps) own.push_back({step.number, step.sqlite});
+    for (const Migration& step : steps) own.push_back({step.number, step.sqlite, step.oldest});
     return sqlite::Migrate(*db_, own);
   }
   int64_t changes() const override { return db_->changes(); }

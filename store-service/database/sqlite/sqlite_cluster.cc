@@ -37,9 +37,10 @@ absl::Status ReadRows(sqlite::Connection& connection, ClusterRows& rows) {
 
 absl::StatusOr<ClusterRows> SqliteWriter::Beat(const ReplicaRow& me) {
   ASSIGN_OR_RETURN(sqlite::Transaction transaction, sqlite::Transaction::Begin(*connection_));
-  RETURN_IF_ERROR(connection_->Run("INSERT OR REPLACE INTO replica VALUES(?1,?2,?3,?4," POSTHORN_NOW
-                                   ")",
-                                   me.name, me.address, me.version, static_cast<int>(me.state)));
+  RETURN_IF_ERROR(
+      connection_->Run("INSERT OR REPLACE INTO replica(name,address,version,state,seen)"
+                       " VALUES(?1,?2,?3,?4," POSTHORN_NOW ")",
+                       me.name, me.address, me.version, static_cast<int>(me.state)));
   RETURN_IF_ERROR(
       connection_->Run("DELETE FROM replica WHERE seen<" POSTHORN_NOW "-?1", kForgetMs));
   ClusterRows rows;

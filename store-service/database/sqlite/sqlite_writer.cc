@@ -36,7 +36,8 @@ constexpr char kPutBody[] =
     "INSERT OR IGNORE INTO body(blob_key, prefix_hash, shared_prefix, digest) VALUES(?,?,?,?)";
 // Only when the row of the blob has another prefix.
 constexpr char kPutOtherPrefix[] =
-    "INSERT OR IGNORE INTO other_prefix SELECT ?1, ?2, ?3 FROM body WHERE blob_key=?1 AND "
+    "INSERT OR IGNORE INTO other_prefix(blob_key, prefix_hash, shared_prefix) SELECT ?1, ?2, ?3 "
+    "FROM body WHERE blob_key=?1 AND "
     "prefix_hash<>?2";
 constexpr char kInsertMessage[] =
     "INSERT INTO message(account, mailbox, uid, modseq, flags, kw_low, kw_high, internal_date, "
