@@ -4,8 +4,10 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import tempfile
 
 from tests.e2e.clients import run
+from tests.e2e.cluster.installation import Place
 from tests.e2e.harness import BIN, PROCESSES, Suite, free_port_base
 from tests.e2e.processes import Process
 
@@ -14,11 +16,15 @@ OLD = pathlib.Path(os.environ.get("POSTHORN_OLD_BIN") or NEW)
 SERVERS = tuple(kind for kind in PROCESSES if not kind.endswith("gateway"))
 
 
-class Place:
-    """Where a process finds its folder and its program."""
-
-    def __init__(self, folder, programs):
-        self.dir, self.bin = folder, programs
+def next_programs(test):
+    """Programs of an imagined next release: a store with one more step for each schema (`next/`), all others as they are."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="posthorn-next-"))
+    test.addCleanup(shutil.rmtree, folder)
+    for program in NEW.glob("posthorn*"):
+        (folder / program.name).symlink_to(program.resolve())
+    (folder / "posthorn-store-service").unlink()
+    (folder / "posthorn-store-service").symlink_to((NEW.parent / "next" / "posthorn-store-service").resolve())
+    return folder
 
 
 class Replica:

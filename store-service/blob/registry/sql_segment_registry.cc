@@ -1,34 +1,15 @@
 #include "store-service/blob/registry/sql_segment_registry.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
-#include "store-service/database/sql/migration.h"
+#include "store-service/blob/registry/schema.h"
 
 namespace posthorn::store_service {
 namespace {
-
-constexpr std::array<sql::Migration, 1> kSchema{{{1, R"(
-CREATE TABLE blob_segment (number INTEGER PRIMARY KEY, writer TEXT NOT NULL, state INTEGER NOT NULL,
-  generation INTEGER NOT NULL, reserved INTEGER NOT NULL, sealed INTEGER NOT NULL,
-  doubtful INTEGER NOT NULL, changed INTEGER NOT NULL, version INTEGER NOT NULL);
-CREATE TABLE blob_registry (id INTEGER PRIMARY KEY, next INTEGER NOT NULL, identity TEXT NOT NULL,
-  guard INTEGER NOT NULL);
-INSERT INTO blob_registry (id, next, identity, guard) VALUES (1, 1, '', 0);
-)",
-                                                  R"(
-CREATE TABLE IF NOT EXISTS blob_segment (number BIGINT NOT NULL PRIMARY KEY,
-  writer VARBINARY(255) NOT NULL, state INT NOT NULL, generation BIGINT NOT NULL,
-  reserved BIGINT NOT NULL, sealed BIGINT NOT NULL, doubtful BIGINT NOT NULL,
-  changed BIGINT NOT NULL, version BIGINT NOT NULL) ENGINE=InnoDB;
-CREATE TABLE IF NOT EXISTS blob_registry (id INT NOT NULL PRIMARY KEY, next BIGINT NOT NULL,
-  identity VARBINARY(255) NOT NULL, guard BIGINT NOT NULL) ENGINE=InnoDB;
-INSERT IGNORE INTO blob_registry (id, next, identity, guard) VALUES (1, 1, '', 0);
-)"}}};
 
 constexpr std::string_view kColumns =
     "SELECT number,writer,state,generation,reserved,sealed,doubtful,changed,version"
@@ -65,7 +46,7 @@ absl::Status Translate(const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<SegmentRegistry>> SqlSegmentRegistry::Open(
     std::shared_ptr<sql::Database> database) {
   ASSIGN_OR_RETURN(std::unique_ptr<sql::Connection> connection, database->Connect());
-  RETURN_IF_ERROR(connection->Migrate("blobs", kSchema));
+  RETURN_IF_ERROR(connection->Migrate("blobs", SegmentSchema()));
   return std::unique_ptr<SegmentRegistry>(
       new SqlSegmentRegistry(std::move(database), std::move(connection)));
 }

@@ -11,6 +11,13 @@ from tests.e2e.processes import Process, tls_flags
 WORDS = {"store": "store-service", "queue": "delivery-queue", "spam": "spam-service", "admin": "admin-service"}
 
 
+class Place:
+    """Where a process finds its folder and its program."""
+
+    def __init__(self, folder, programs):
+        self.dir, self.bin = folder, programs
+
+
 class Replica:
     """One process that keeps its name, its address and its data folder when it is started again."""
 
@@ -19,9 +26,11 @@ class Replica:
         self.flags, self.address, self.base = flags, address, base
         self.process, self.generation = None, 0
 
-    def start(self):
+    def start(self, programs=None):
+        """`programs`: a folder of another release's."""
         data = self.process.data if self.process else None
-        self.process = Process(self.installation.suite, self.kind, "--name", self.name, *self.flags, base=self.base)
+        place = Place(self.installation.suite.dir, programs or self.installation.suite.bin)
+        self.process = Process(place, self.kind, "--name", self.name, *self.flags, base=self.base)
         if data:
             self.process.data = data
         self.process.__enter__()
@@ -153,8 +162,9 @@ class Installation:
         counts = list(self.lanes().values())
         return sum(counts) == 32 and max(counts) - min(counts) <= 1
 
-    def cli(self, *arguments, check=True, timeout=60):
-        return run(self.suite.bin / "posthorn", "--admin", ",".join(self.addresses["admin"]),
+    def cli(self, *arguments, programs=None, check=True, timeout=60):
+        admin = next(admin.address for admin in self.replicas["admin-service"] if admin.running())
+        return run((programs or self.suite.bin) / "posthorn", "--admin", admin,
                    *map(str, tls_flags(self.folder / "cli")), *arguments, check=check, timeout=timeout)
 
     def add_accounts(self, domain, *names, password="secret"):
