@@ -4,7 +4,7 @@
 
 namespace posthorn::process {
 
-// The release, "0.1.0".
+// The release, "0.2.0".
 std::string_view Version();
 
 }  // namespace posthorn::process

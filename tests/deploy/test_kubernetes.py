@@ -115,7 +115,7 @@ MISTAKES = [
     ("a capability", change((*IMAP, *FIRST, "securityContext", "capabilities"), {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}), "not restricted"),
     ("a root that can be written", change((*IMAP, *FIRST, "securityContext", "readOnlyRootFilesystem"), False), "can be written"),
     ("no limits", change((*IMAP, *FIRST, "resources"), {}), "has no limits"),
-    ("two images", change((*IMAP, *FIRST, "image"), "registry.example.org/posthorn:0.2.0"), "images differ"),
+    ("two images", change((*IMAP, *FIRST, "image"), "registry.example.org/posthorn:0.0.1"), "images differ"),
     ("the wrong program", change((*IMAP, *FIRST, "command"), ["posthorn-pop3-gateway"]), "runs ['posthorn-pop3-gateway']"),
     ("a process left out", without("Deployment", "spam-service"), "not all seven"),
     ("replicas beside an autoscaler", change((*IMAP, "spec", "replicas"), 3), "replicas is set"),
