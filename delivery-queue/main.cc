@@ -1,17 +1,17 @@
 // delivery-queue: accepted mail until it is delivered.
 
-#include <unistd.h>
-
 #include <memory>
 #include <string>
 
-#include "delivery-queue/core/mail_queue.h"
 #include "delivery-queue/dsn/dsn_writer.h"
 #include "delivery-queue/journal/local_journal.h"
+#include "delivery-queue/journal/store_journal.h"
 #include "delivery-queue/remote/smtp_delivery.h"
+#include "delivery-queue/service/life.h"
 #include "delivery-queue/service/queue_metrics.h"
 #include "delivery-queue/service/queue_service.h"
 #include "delivery-queue/service/store_calls.h"
+#include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/config/snapshot.h"
@@ -30,9 +30,8 @@ namespace {
 
 using config::v1::Settings;
 
-constexpr int kReaders = 2;
-constexpr size_t kWaitingReads = 10000;
 constexpr std::chrono::milliseconds kFinishLimit = std::chrono::seconds(10);
+constexpr std::chrono::milliseconds kBeginPause{5000};
 
 RetrySchedule ScheduleOf(const Settings& settings) {
   RetrySchedule schedule;
@@ -82,83 +81,144 @@ dns::Options DnsOf(const Settings& settings) {
           settings.dns_trust_anchor()};
 }
 
-std::string Description(const std::string& directory) {
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  return base::StrCat(host, ":", directory);
-}
+std::string NewInstance() { return base::StrCat(base::MessageId::New().bytes()); }
 
 // The parts and how they hang together.
 class Queue {
  public:
   Queue(process::Service& service, file::FileSystem& files) : service_(service), files_(files) {}
+  ~Queue() {
+    if (life_) life_->Stop();
+  }
 
-  absl::Status Open() {
-    const std::string& data = service_.flags().data;
-    if (data.empty()) return base::Invalid("--data is needed: the journal lies there");
-    ASSIGN_OR_RETURN(lock_, file::DirectoryLock::Take(data));
-    ASSIGN_OR_RETURN(journal_,
-                     OpenLocalJournal(service_.loop(), files_, {.directory = data + "/journal"}));
-    ASSIGN_OR_RETURN(resolver_, dns::UnboundResolver::Create(
-                                    service_.loop(), DnsOf(service_.config()->Get<Settings>())));
+  net::Task<absl::Status> Open() {
+    CO_RETURN_IF_ERROR(ReadFlags());
+    CO_ASSIGN_OR_RETURN(resolver_, dns::UnboundResolver::Create(
+                                       service_.loop(), DnsOf(service_.config()->Get<Settings>())));
     using net::TlsContext;
-    ClientTls tls;
-    ASSIGN_OR_RETURN(tls.any, TlsContext::Client(TlsContext::Verify::kNone, ""));
-    ASSIGN_OR_RETURN(tls.verified, TlsContext::Client(TlsContext::Verify::kPeer, ""));
-    remote_ = std::make_unique<SmtpDelivery>(service_.loop(), *resolver_, blobs_, std::move(tls));
-    remote_->Configure(RemoteOf(*service_.config()));
-    local_ = std::make_unique<LocalDelivery>(service_.loop(), deliverer_, journal_->id(),
-                                             [this] { return queue_->Oldest(); });
-    queue_ = std::make_unique<MailQueue>(
-        MailQueue::Parts{service_.loop(), *journal_, readers_, directory_, *local_, *remote_,
-                         bounces_,
-                         [this](common::v1::Event event) { service_.Record(std::move(event)); }},
-        MailQueue::Limits{.retry = ScheduleOf(service_.config()->Get<Settings>())});
-    RETURN_IF_ERROR(queue_->Recover());
+    CO_ASSIGN_OR_RETURN(tls_.any, TlsContext::Client(TlsContext::Verify::kNone, ""));
+    CO_ASSIGN_OR_RETURN(tls_.verified, TlsContext::Client(TlsContext::Verify::kPeer, ""));
+    CO_RETURN_IF_ERROR(co_await Begin());
     Connect();
-    return absl::OkStatus();
+    co_return absl::OkStatus();
   }
 
  private:
+  absl::Status ReadFlags() {
+    std::string journal = "local";
+    for (const auto& [name, value] : service_.flags().own)
+      if (name == "journal") journal = value;
+    if (journal != "local" && journal != "store")
+      return base::Invalid("--journal is local or store");
+    in_store_ = journal == "store";
+    name_ = service_.flags().name;
+    const std::string& data = service_.flags().data;
+    if (in_store_) return absl::OkStatus();
+    if (data.empty()) return base::Invalid("--data is needed: the journal lies there");
+    ASSIGN_OR_RETURN(lock_, file::DirectoryLock::Take(data));
+    return absl::OkStatus();
+  }
+
+  net::Task<absl::StatusOr<std::unique_ptr<Journal>>> OpenJournal() {
+    if (!in_store_) {
+      co_return OpenLocalJournal(service_.loop(), files_,
+                                 {.directory = service_.flags().data + "/journal"});
+    }
+    StoreJournalOptions options;
+    options.name = name_;
+    options.instance = instance_;
+    options.reopened = lives_ > 0;
+    options.over = [this] { End(); };
+    co_return co_await OpenStoreJournal(service_.loop(), service_.store(), std::move(options));
+  }
+
+  // From the journal's opening to its loss.
+  net::Task<absl::Status> Begin() {
+    const auto life = std::make_shared<Life>();
+    CO_ASSIGN_OR_RETURN(life->journal, co_await OpenJournal());
+    ++lives_;
+    life->remote = std::make_unique<SmtpDelivery>(service_.loop(), *resolver_, blobs_, tls_);
+    Life::Bind(life);
+    life->remote->Configure(RemoteOf(*service_.config()));
+    life->local =
+        std::make_unique<LocalDelivery>(service_.loop(), deliverer_, life->journal->id(),
+                                        [queue = &life->queue] { return (*queue)->Oldest(); });
+    life->queue = std::make_unique<MailQueue>(
+        MailQueue::Parts{service_.loop(), *life->journal, directory_, *life->local, *life->remote,
+                         bounces_,
+                         [this](common::v1::Event event) { service_.Record(std::move(event)); }},
+        MailQueue::Limits{.retry = ScheduleOf(service_.config()->Get<Settings>())});
+    CO_RETURN_IF_ERROR(co_await life->queue->Recover());
+    life_ = life;
+    co_return absl::OkStatus();
+  }
+
+  // The journal is another replica's: nothing of it goes on here, and a new one begins.
+  void End() {
+    if (life_) life_->Stop();
+    life_.reset();
+    service_.loop().Spawn("queue.begin", BeginAgain());
+  }
+  net::Task<void> BeginAgain() {
+    for (;;) {
+      const absl::Status begun = co_await Begin();
+      if (begun.ok()) co_return;
+      observe::Error("queue.begin", {{"status", begun.ToString()}});
+      co_await net::Sleep(service_.loop(), kBeginPause);
+    }
+  }
+
+  // Transactions under way are worth waiting for: cut off behind the dot they would arrive twice.
+  net::Task<void> Finish() {
+    const std::shared_ptr<Life> life = life_;
+    if (!life) co_return;
+    co_await life->remote->Finish(kFinishLimit);
+    co_await life->journal->Close();
+  }
+
   void Connect() {
     service_.OnConfig([this](const config::Snapshot& snapshot) {
-      queue_->SetRetry(ScheduleOf(snapshot.Get<Settings>()));
-      remote_->Configure(RemoteOf(snapshot));
+      if (life_) {
+        life_->queue->SetRetry(ScheduleOf(snapshot.Get<Settings>()));
+        life_->remote->Configure(RemoteOf(snapshot));
+      }
       if (absl::Status status = resolver_->Configure(DnsOf(snapshot.Get<Settings>())); !status.ok())
         observe::Error("queue.dns", {{"status", status.ToString()}});
     });
-    // Transactions under way are worth waiting for: cut off behind the dot they would arrive twice.
-    service_.OnStop([this] { return remote_->Finish(kFinishLimit); });
-    service_.AddReadiness([this] {
-      return service_.store().connected() ? std::string()
-                                          : std::string("the store cannot be reached");
+    service_.OnStop([this] { return Finish(); });
+    service_.AddReadiness([this]() -> std::string {
+      if (!service_.store().connected()) return "the store cannot be reached";
+      return life_ ? "" : "the journal";
     });
-    RegisterQueueService(service_.server(), service_.loop(), *queue_, journal_->id());
-    service_.loop().Spawn(
-        "queue.attend", AttendCollector(service_.loop(), service_.store(), *queue_, journal_->id(),
-                                        Description(service_.flags().data)));
-    service_.loop().Spawn("queue.metrics",
-                          WatchMetrics(service_.loop(), *queue_, *local_, *remote_, *journal_));
+    const CurrentLife current = [this] { return life_; };
+    RegisterQueueService(service_.server(), service_.loop(), current, name_);
+    // What lies in the store's own tables the collector finds there.
+    if (!in_store_) {
+      service_.loop().Spawn(
+          "queue.attend",
+          AttendCollector(service_.loop(), service_.store(), *life_->queue, life_->journal->id(),
+                          base::StrCat(name_, ":", service_.flags().data)));
+    }
+    service_.loop().Spawn("queue.metrics", WatchMetrics(service_.loop(), current));
   }
 
   process::Service& service_;
   file::FileSystem& files_;
+  bool in_store_ = false;
+  std::string name_;
+  const std::string instance_ = NewInstance();
+  int lives_ = 0;
+  ClientTls tls_;
   StoreDeliverer deliverer_{service_.store()};
   StoreDirectory directory_{service_.store()};
   StoreBlobs blobs_{service_.store()};
   DsnWriter bounces_{blobs_, blobs_, [this] { return gateway::Hostname(*service_.config()); }};
-  // From here on in the order in which they are needed: the journal commits what it was given when
-  // it goes, last.
   std::unique_ptr<file::DirectoryLock> lock_;
-  std::unique_ptr<Journal> journal_;
-  net::BlockingPool readers_{service_.loop(), "journal", kReaders, kWaitingReads};
   std::unique_ptr<dns::UnboundResolver> resolver_;
-  std::unique_ptr<SmtpDelivery> remote_;
-  std::unique_ptr<LocalDelivery> local_;
-  std::unique_ptr<MailQueue> queue_;
+  std::shared_ptr<Life> life_;
 };
 
-net::Task<absl::Status> SetUp(Queue& queue) { co_return queue.Open(); }
+net::Task<absl::Status> SetUp(Queue& queue) { co_return co_await queue.Open(); }
 
 }  // namespace
 }  // namespace posthorn::delivery_queue
@@ -167,6 +227,7 @@ int main(int argc, char** argv) {
   using posthorn::process::Service;
   Service::Options options;
   options.process = "delivery-queue";
+  options.own_flags = {"--journal"};
   options.caller_roles = {"smtp-gateway", "pop3-gateway", "admin-service"};
   const std::unique_ptr<Service> service = Service::Create(argc, argv, std::move(options));
   posthorn::delivery_queue::Queue queue(*service, posthorn::file::Real());

@@ -18,11 +18,13 @@
 #include "store-service/auth/authenticator.h"
 #include "store-service/blob/scrubber.h"
 #include "store-service/collector/collector.h"
+#include "store-service/database/sql/sqlite.h"
 #include "store-service/databases.h"
 #include "store-service/events/event_store.h"
 #include "store-service/mailbox/mail_store.h"
 #include "store-service/message_files.h"
 #include "store-service/objects/configuration.h"
+#include "store-service/queue/queue_journals.h"
 #include "store-service/service/admin_service.h"
 #include "store-service/service/blobs_service.h"
 #include "store-service/service/digest_cache.h"
@@ -95,6 +97,9 @@ struct Store::Parts {
   std::unique_ptr<DirectoryService> directory_service;
   std::unique_ptr<BlobsService> blobs_service;
   std::unique_ptr<JournalsService> journals_service;
+  std::unique_ptr<sql::Database> queue_file;  // null: the shared database holds its tables
+  std::unique_ptr<QueueJournals> queue_journals;
+  std::unique_ptr<AllJournals> journals;  // of both kinds
   std::unique_ptr<TraceService> trace_service;
   std::unique_ptr<AdminService> admin_service;
   std::unique_ptr<Collector> collector;
@@ -125,6 +130,7 @@ net::Task<absl::Status> Store::SetUp() {
 net::Task<absl::Status> Store::ConnectDatabases() {
   CO_RETURN_IF_ERROR(file::RegisterSqliteVfs(file::Real(), "posthorn-directory", "directory"));
   CO_RETURN_IF_ERROR(file::RegisterSqliteVfs(file::Real(), "posthorn-mail", "mail"));
+  CO_RETURN_IF_ERROR(file::RegisterSqliteVfs(file::Real(), "posthorn-queue", "queue"));
   bool told = false;
   for (;;) {
     absl::StatusOr<Databases> open = OpenDatabases(service_.flags());
@@ -204,21 +210,28 @@ net::Task<absl::Status> Store::Serve() {
   parts.directory_service->Register(server);
   parts.blobs_service->Register(server);
   parts.journals_service->Register(server);
+  if (parts.shared == nullptr) {
+    parts.queue_file =
+        sql::OpenSqlite({.path = service_.flags().data + "/queue.db", .vfs = "posthorn-queue"});
+  }
+  sql::Database& journals = parts.shared != nullptr ? *parts.shared : *parts.queue_file;
+  CO_ASSIGN_OR_RETURN(parts.queue_journals, QueueJournals::Open(service_.loop(), journals));
+  parts.queue_journals->Register(server);
+  parts.journals = std::make_unique<AllJournals>(
+      std::vector<JournalRegistry*>{parts.journals_service.get(), parts.queue_journals.get()});
   parts.trace_service->Register(server);
   parts.admin_service = std::make_unique<AdminService>(AdminService::Parts{
       service_.loop(), *parts.configuration, *parts.messages.blobs, *parts.events, *parts.database,
-      parts.mail->lanes(), *parts.mail, *parts.journals_service, &parts.mail->replicas()});
+      parts.mail->lanes(), *parts.mail, *parts.journals, &parts.mail->replicas()});
   parts.admin_service->Register(server);
   parts.mail->Register(server);
   co_return absl::OkStatus();
 }
 
 void Store::StartCollector() {
-  MailStore* const mail = parts_->mail.get();
-  parts_->collector = std::make_unique<Collector>(mail->lanes(), *parts_->messages.blobs,
-                                                  *parts_->journals_service, CollectorOptions());
-  service_.loop().Spawn("collector",
-                        parts_->collector->Run([mail] { return mail->OldestUnfinishedMs(); }));
+  parts_->collector = std::make_unique<Collector>(parts_->mail->lanes(), *parts_->messages.blobs,
+                                                  *parts_->journals, CollectorOptions());
+  service_.loop().Spawn("collector", parts_->collector->Run());
 }
 
 void Store::FollowConfiguration() {

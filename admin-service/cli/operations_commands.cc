@@ -1,4 +1,5 @@
 #include <iostream>
+#include <set>
 
 #include "admin-service/cli/commands.h"
 #include "admin-service/cli/prompt.h"
@@ -34,21 +35,29 @@ absl::Status QueueList(AdminClient& admin, const Call& call, const std::string& 
                    admin.Call(rpc::admin::kOperationsQueueList, std::move(request)));
   ASSIGN_OR_RETURN(const bool printed, PrintedAsJson(call, reply));
   if (printed) return absl::OkStatus();
+  for (const std::string& problem : reply.problems()) std::cerr << problem << "\n";
   if (reply.lines().empty()) {
     std::cout << "the queue is empty\n";
     return absl::OkStatus();
   }
   std::vector<std::vector<std::string>> rows;
+  std::set<std::string> replicas;
   for (const admin::v1::QueueLine& line : reply.lines()) {
+    replicas.insert(line.replica());
     const uint64_t age =
         static_cast<uint64_t>(std::max<int64_t>(0, base::WallMillis() - line.received_ms())) / 1000;
     rows.push_back({line.message_id(), AgeText(age), line.sender().empty() ? "<>" : line.sender(),
                     line.recipient(), line.state(), base::StrCat(line.attempts()),
                     line.next_attempt_ms() > 0 ? TimeText(line.next_attempt_ms()) : "",
-                    line.last_reply()});
+                    line.last_reply(), line.replica()});
   }
-  std::cout << Table({"MESSAGE", "AGE", "FROM", "TO", "STATE", "TRIES", "NEXT", "LAST REPLY"},
-                     rows);
+  std::vector<std::string> titles = {"MESSAGE", "AGE",  "FROM",       "TO",   "STATE",
+                                     "TRIES",   "NEXT", "LAST REPLY", "QUEUE"};
+  if (replicas.size() < 2) {
+    titles.pop_back();
+    for (std::vector<std::string>& row : rows) row.pop_back();
+  }
+  std::cout << Table(titles, rows);
   if (reply.more()) std::cout << "and more (--limit)\n";
   return absl::OkStatus();
 }

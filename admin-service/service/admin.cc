@@ -38,7 +38,7 @@ const std::vector<std::string>& WatchingProcesses() {
 }
 
 Admin::Admin(net::Loop& loop, const config::Schema& schema, ObjectStore& objects,
-             rpc::Client& store, rpc::Client& queue, Options options)
+             rpc::Client& store, cluster::Queues& queue, Options options)
     : loop_(loop),
       options_(std::move(options)),
       schema_(schema),

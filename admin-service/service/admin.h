@@ -22,7 +22,7 @@ class Admin {
   };
   // All outlive this.
   Admin(net::Loop& loop, const config::Schema& schema, ObjectStore& objects, rpc::Client& store,
-        rpc::Client& queue, Options options);
+        cluster::Queues& queue, Options options);
 
   void Register(rpc::Server& server);
   // Waits for the store; in an empty one commits the first configuration. Then follows the head.

@@ -63,7 +63,17 @@ void AddLines(const queue::v1::QueuedMessage& message, admin::v1::QueueListReply
     line->set_next_attempt_ms(recipient.next_attempt_ms());
     line->set_last_reply(recipient.last_reply());
     line->set_subject(message.subject());
+    line->set_replica(message.replica());
   }
+}
+
+// " at TARGET"; nothing for the only one on this machine.
+std::string Of(const std::string& target) {
+  return target.starts_with("unix:") ? std::string() : base::StrCat(" at ", target);
+}
+
+absl::Status Silent(const cluster::Queues::Replica& replica, const absl::Status& status) {
+  return base::Annotate(status, base::StrCat("delivery-queue", Of(replica.target)));
 }
 
 }  // namespace
@@ -102,7 +112,7 @@ OperationsService::Reply<admin::v1::StatusReply> OperationsService::Status(
   reply.set_revision(models_.current()->revision());
   co_await AddProcesses(reply);
   co_await AddStore(reply);
-  co_await AddQueue(reply);
+  co_await AddQueues(reply);
   co_return reply;
 }
 
@@ -174,22 +184,26 @@ net::Task<void> OperationsService::AddStore(admin::v1::StatusReply& reply) {
   for (const std::string& problem : store->problems()) reply.add_problems("store: " + problem);
 }
 
-net::Task<void> OperationsService::AddQueue(admin::v1::StatusReply& reply) {
-  const auto queue = co_await peers_.queue.Call(rpc::queue::kQueueStatus, Limit(kAskLimit),
-                                                queue::v1::QueueStatusRequest());
-  if (!queue.ok()) {
-    reply.add_problems(
-        base::StrCat("delivery-queue does not answer: ", base::Message(queue.status())));
-    co_return;
+net::Task<void> OperationsService::AddQueues(admin::v1::StatusReply& reply) {
+  uint64_t held = 0;
+  for (const cluster::Queues::Replica& replica : peers_.queue.All()) {
+    const auto queue = co_await replica.client->Call(rpc::queue::kQueueStatus, Limit(kAskLimit),
+                                                     queue::v1::QueueStatusRequest());
+    if (!queue.ok()) {
+      reply.add_problems(base::StrCat("delivery-queue", Of(replica.target),
+                                      " does not answer: ", base::Message(queue.status())));
+      continue;
+    }
+    reply.set_queue_entries(reply.queue_entries() + queue->entries());
+    reply.set_queue_oldest_seconds(std::max(reply.queue_oldest_seconds(), queue->oldest_seconds()));
+    for (const std::string& problem : queue->problems())
+      reply.add_problems(base::StrCat("queue ", queue->replica(), ": ", problem));
+    held += queue->held();
   }
-  reply.set_queue_entries(queue->entries());
-  reply.set_queue_oldest_seconds(queue->oldest_seconds());
-  for (const std::string& problem : queue->problems()) reply.add_problems("queue: " + problem);
-  if (queue->held() > 0)
-    reply.add_problems(base::StrCat("queue: ", queue->held(), " messages are held"));
-  if (queue->oldest_seconds() > kOldEntrySeconds) {
+  if (held > 0) reply.add_problems(base::StrCat("queue: ", held, " messages are held"));
+  if (reply.queue_oldest_seconds() > kOldEntrySeconds) {
     reply.add_problems(base::StrCat("queue: the oldest message waits for ",
-                                    queue->oldest_seconds() / 3600, " hours"));
+                                    reply.queue_oldest_seconds() / 3600, " hours"));
   }
 }
 
@@ -223,12 +237,31 @@ OperationsService::Reply<admin::v1::QueueListReply> OperationsService::QueueList
   queue::v1::ListQueueRequest list;
   list.set_match(request.match());
   list.set_limit(request.limit());
-  CO_ASSIGN_OR_RETURN(
-      const queue::v1::ListQueueReply found,
-      co_await peers_.queue.Call(rpc::queue::kQueueList, Limit(kAskLimit), std::move(list)));
+  std::vector<queue::v1::QueuedMessage> found;
+  bool answered = false;
+  absl::Status silent;
   admin::v1::QueueListReply reply;
-  for (const queue::v1::QueuedMessage& message : found.messages()) AddLines(message, reply);
-  reply.set_more(found.more());
+  for (const cluster::Queues::Replica& replica : peers_.queue.All()) {
+    auto some = co_await replica.client->Call(rpc::queue::kQueueList, Limit(kAskLimit), list);
+    if (!some.ok()) {
+      silent = Silent(replica, some.status());
+      reply.add_problems(std::string(base::Message(silent)));
+      continue;
+    }
+    answered = true;
+    reply.set_more(reply.more() || some->more());
+    for (queue::v1::QueuedMessage& message : *some->mutable_messages())
+      found.push_back(std::move(message));
+  }
+  if (!answered) co_return silent;
+  // Message ids are in the order of time.
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.message_id() < b.message_id(); });
+  if (request.limit() != 0 && found.size() > request.limit()) {
+    found.resize(request.limit());
+    reply.set_more(true);
+  }
+  for (const queue::v1::QueuedMessage& message : found) AddLines(message, reply);
   co_return reply;
 }
 
@@ -251,11 +284,15 @@ OperationsService::Reply<admin::v1::QueueActReply> OperationsService::QueueAct(
   if (act.message_ids().empty() && request.match().empty())
     co_return base::Invalid("expected message ids or a match");
   act.set_match(request.match() == "*" ? "" : request.match());
-  CO_ASSIGN_OR_RETURN(
-      const queue::v1::ActReply done,
-      co_await peers_.queue.Call(rpc::queue::kQueueAct, Limit(kAskLimit), std::move(act)));
+  // Who has a message is known to nobody else; an action on none is no harm.
   admin::v1::QueueActReply reply;
-  reply.set_affected(done.affected());
+  absl::Status silent;
+  for (const cluster::Queues::Replica& replica : peers_.queue.All()) {
+    const auto done = co_await replica.client->Call(rpc::queue::kQueueAct, Limit(kAskLimit), act);
+    if (!done.ok()) silent.Update(Silent(replica, done.status()));
+    if (done.ok()) reply.set_affected(reply.affected() + done->affected());
+  }
+  if (!silent.ok()) co_return silent;
   co_return reply;
 }
 

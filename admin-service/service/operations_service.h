@@ -4,6 +4,7 @@
 
 #include "admin-service/service/authority.h"
 #include "admin-service/service/config_service.h"
+#include "lib/cluster/queues.h"
 #include "lib/net/loop.h"
 #include "lib/rpc/client.h"
 #include "lib/rpc/server.h"
@@ -15,7 +16,7 @@ class OperationsService {
   struct Peers {
     net::Loop& loop;
     rpc::Client& store;
-    rpc::Client& queue;
+    cluster::Queues& queue;
     // Processes that ought to watch the configuration.
     std::vector<std::string> expected;
     std::string version;
@@ -45,7 +46,7 @@ class OperationsService {
 
   net::Task<void> AddProcesses(admin::v1::StatusReply& reply);
   net::Task<void> AddStore(admin::v1::StatusReply& reply);
-  net::Task<void> AddQueue(admin::v1::StatusReply& reply);
+  net::Task<void> AddQueues(admin::v1::StatusReply& reply);
 
   const Peers peers_;
   ConfigService& config_;

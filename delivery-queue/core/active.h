@@ -28,6 +28,11 @@ class Weight {
   uint64_t bytes_ = 0;
 };
 
+// Recipients that are not finished.
+uint32_t OpenRecipients(const queue::v1::StoredEntry& stored);
+// One state for each recipient.
+void FillStates(queue::v1::StoredEntry& stored);
+
 // An entry that is being worked on.
 struct MailQueue::Active {
   EntryKey key;

@@ -50,9 +50,7 @@ net::Task<absl::StatusOr<StoredEntry>> MailQueue::Look(EntryKey key) {
   const auto found = slots_.find(key);
   if (found == slots_.end()) co_return base::NotFound("not in the queue");
   if (found->second.active && found->second.active->stored) co_return *found->second.active->stored;
-  Journal* journal = &parts_.journal;
-  const absl::StatusOr<std::string> record =
-      co_await parts_.pool.Run([journal, key] { return journal->Read(key); });
+  const absl::StatusOr<std::string> record = co_await parts_.journal.Read(key);
   if (!record.ok()) co_return record.status();
   StoredEntry stored;
   if (!stored.ParseFromString(*record)) co_return base::DataLoss("journal record cannot be read");

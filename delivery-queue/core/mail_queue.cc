@@ -1,13 +1,12 @@
 #include "delivery-queue/core/mail_queue.h"
 
 #include <algorithm>
-#include <functional>
-#include <set>
 
 #include "delivery-queue/core/active.h"
 #include "delivery-queue/core/core_metrics.h"
 #include "lib/base/clock.h"
 #include "lib/base/kill_point.h"
+#include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 
@@ -22,18 +21,6 @@ using queue::v1::StoredEntry;
 constexpr int64_t kOldestAccepted = 10LL * 60 * 1000;
 constexpr std::chrono::milliseconds kDirectoryAway{1000};
 
-bool Finished(const RecipientState& state) {
-  return state.phase() == RecipientState::DONE || state.phase() == RecipientState::FAILED;
-}
-
-uint32_t OpenRecipients(const StoredEntry& stored) {
-  return static_cast<uint32_t>(std::ranges::count_if(stored.states(), std::not_fn(Finished)));
-}
-
-void FillStates(StoredEntry& stored) {
-  while (stored.states_size() < stored.entry().recipients_size()) stored.add_states();
-}
-
 }  // namespace
 
 MailQueue::MailQueue(Parts parts, Limits limits)
@@ -41,12 +28,19 @@ MailQueue::MailQueue(Parts parts, Limits limits)
   CoreMetrics::Get();  // made now: a panel shows 0, not nothing
 }
 
-MailQueue::~MailQueue() { *alive_ = false; }
+MailQueue::~MailQueue() { Stop(); }
+
+void MailQueue::Stop() {
+  *alive_ = false;
+  timer_.reset();
+}
 
 absl::Status MailQueue::CheckNew(const Entry& entry) const {
   if (entry.message_id().size() != base::MessageId::kBytes) return base::Invalid("message id is not 16 bytes");
   if (entry.recipients().empty()) return base::Invalid("no recipients");
   if (entry.blob().key() == 0) return base::Invalid("no blob");
+  if (!*alive_) return base::Unavailable("this queue has ended");
+  RETURN_IF_ERROR(parts_.journal.Ready());
   if (base::WallMillis() - entry.received_ms() > kOldestAccepted)
     return base::Precondition("the message was stored more than 10 minutes ago");
   if (slots_.size() >= limits_.entries) return base::Exhausted("the queue is full");
@@ -65,8 +59,12 @@ void MailQueue::Accept(Entry entry, std::function<void(absl::Status)> answer) {
   FillStates(*active->stored);
   AddSlot(key, {active, 0, active->stored->entry().blob().key(), false, false,
                 OpenRecipients(*active->stored)});
-  Save(active, [this, alive = alive_, active, answer = std::move(answer)](const absl::Status& status) {
-    if (!*alive) return;
+  std::string record = active->stored->SerializeAsString();
+  active->weight.Set(active_bytes_, record.size());
+  parts_.journal.PutNew(key, active->stored->entry().blob().key(), std::move(record),
+                        [this, alive = alive_, active, answer = std::move(answer)](const absl::Status& status) {
+    // What was written before the end is another's now: the caller's second try is a duplicate at worst.
+    if (!*alive) return answer(base::Unavailable("this queue has ended"));
     if (!status.ok()) {
       Erase(active->key);
       return answer(status);
@@ -83,7 +81,7 @@ void MailQueue::Save(const ActivePtr& active, Journal::Stored stored) {
   active->dirty = false;
   std::string record = active->stored->SerializeAsString();
   active->weight.Set(active_bytes_, record.size());
-  parts_.journal.Put(active->key, std::move(record), std::move(stored));
+  parts_.journal.Put(active->key, active->stored->entry().blob().key(), std::move(record), std::move(stored));
 }
 
 void MailQueue::Tally(const Slot& slot, int64_t sign) {
@@ -240,35 +238,6 @@ void MailQueue::Settle(ActivePtr active) {
     if (active->removed) return Finish(active);
     Defer(active, due);
   });
-}
-
-absl::Status MailQueue::Recover() {
-  std::map<EntryKey, Slot> found;
-  std::set<base::MessageId> unexpanded;
-  absl::Status status = parts_.journal.ForEach([&](EntryKey key, const std::string& record) {
-    StoredEntry stored;
-    if (!stored.ParseFromString(record)) {
-      observe::Error("queue.journal.unreadable", {{"message", key.message.ToString()}});
-      return;
-    }
-    if (key.part == 0 && !stored.expanded()) unexpanded.insert(key.message);
-    FillStates(stored);
-    found[key] = {nullptr, NextDue(stored).value_or(0), stored.entry().blob().key(), stored.held(), true,
-                  OpenRecipients(stored)};
-  });
-  if (!status.ok()) return status;
-  for (auto& [key, slot] : found) {
-    if (key.part != 0 && unexpanded.contains(key.message)) {
-      parts_.journal.Done(key, Journal::Urgency::kRides);
-      continue;
-    }
-    const int64_t due = slot.due_ms;
-    AddSlot(key, std::move(slot));
-    SetDue(key, slots_[key], due);
-  }
-  if (!slots_.empty()) observe::Info("queue.recovered", {{"entries", slots_.size()}});
-  PumpDue();
-  return absl::OkStatus();
 }
 
 }  // namespace posthorn::delivery_queue

@@ -6,7 +6,7 @@
 //  2. The expansion of aliases and lists is journalled before the first Deliver, and happens once.
 //  3. What an entry begets (a DSN) is journalled before its parent forgets the failure.
 //  4. Only entries that are due are in memory with their text; the others cost an index entry each.
-// Everything runs on the loop; the journal's file reads run on a pool.
+// Everything runs on the loop.
 
 #include <cstdint>
 #include <functional>
@@ -33,7 +33,6 @@ class MailQueue {
   struct Parts {
     net::Loop& loop;
     Journal& journal;
-    net::BlockingPool& pool;
     Directory& directory;
     LocalDelivery& local;
     RemoteDelivery& remote;
@@ -49,7 +48,10 @@ class MailQueue {
   ~MailQueue();
 
   // Reads what an earlier run left. Before the first Accept.
-  absl::Status Recover();
+  net::Task<absl::Status> Recover();
+  // Everything ends where it stands, because the journal is another's: nothing is handed out or noted any more, and
+  // callers get kUnavailable.
+  void Stop();
   // `answer` on the loop, once, when the entry is durable or refused: kInvalidArgument, kFailedPrecondition (older
   // than 10 minutes), kResourceExhausted. A message id that is here already is answered OK.
   void Accept(queue::v1::Entry entry, std::function<void(absl::Status)> answer);
@@ -78,6 +80,7 @@ class MailQueue {
     uint64_t bytes = 0;     // of memory, about
   };
   Counts counts() const;
+  std::string journal_id() const { return parts_.journal.id(); }
 
  private:
   struct Active;
@@ -114,6 +117,8 @@ class MailQueue {
   // Every change of what counts() tells goes through this one.
   void Change(Slot& slot, const std::function<void(Slot&)>& change);
   void Tally(const Slot& slot, int64_t sign);
+  // An entry of a replica that died, in the order of keys.
+  void Inherit(EntryKey key, const std::string& record);
   void PumpDue();
   net::Task<void> Load(EntryKey key);
   void ArmTimer();
@@ -130,6 +135,9 @@ class MailQueue {
   std::shared_ptr<uint64_t> active_bytes_ = std::make_shared<uint64_t>(0);
   std::unique_ptr<net::Loop::Timer> timer_;
   int64_t timer_at_ = 0;
+  base::MessageId inherited_unexpanded_;  // the last inherited message, when its pages do not count
+  uint64_t inherited_ = 0;
+  uint64_t inherited_doubts_ = 0;  // their recipients elsewhere that may have been on their way
   std::shared_ptr<bool> alive_;
 };
 

@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/strings.h"
 #include "lib/file/file_system.h"
+#include "lib/testing/run_task.h"
 #include "posthorn/store/v1/mailboxes.pb.h"
 
 namespace posthorn::delivery_queue {
@@ -120,7 +121,7 @@ class FakeReports : public ReportWriter {
 
 class MailQueueTest : public ::testing::Test {
  protected:
-  MailQueueTest() : pool_(loop_, "test", 1, 100) {
+  MailQueueTest() {
     char name[] = "/tmp/posthorn-queue-XXXXXX";
     directory_path_ = mkdtemp(name);
     directory_.Account("alice@a.test", 1);
@@ -136,10 +137,10 @@ class MailQueueTest : public ::testing::Test {
     journal_ = *OpenLocalJournal(loop_, file::Real(), {directory_path_ + "/journal"});
     local_ = std::make_unique<LocalDelivery>(loop_, store_, journal_->id(), [this] { return queue_->Oldest(); });
     queue_ = std::make_unique<MailQueue>(
-        MailQueue::Parts{loop_, *journal_, pool_, directory_, *local_, remote_, reports_,
+        MailQueue::Parts{loop_, *journal_, directory_, *local_, remote_, reports_,
                          [this](common::v1::Event event) { steps_.push_back(event.step()); }},
         limits_);
-    ASSERT_TRUE(queue_->Recover().ok());
+    ASSERT_TRUE(testing::RunTask(loop_, queue_->Recover()).ok());
   }
   void Stop() {
     queue_.reset();
@@ -197,7 +198,6 @@ class MailQueueTest : public ::testing::Test {
   }
 
   net::Loop loop_;
-  net::BlockingPool pool_;
   std::string directory_path_;
   FakeStore store_;
   FakeDirectory directory_;

@@ -11,6 +11,7 @@
 #include "lib/file/faults.h"
 #include "lib/file/file_system.h"
 #include "lib/net/loop.h"
+#include "lib/testing/run_task.h"
 
 namespace posthorn::delivery_queue {
 namespace {
@@ -45,7 +46,7 @@ class JournalTest : public ::testing::Test {
     absl::Status last;
     size_t waiting = records.size();
     for (const auto& [key, record] : records) {
-      journal_->Put(key, record, [&](absl::Status status) {
+      journal_->Put(key, 1, record, [&](absl::Status status) {
         last.Update(status);
         if (--waiting == 0) loop_.Stop();
       });
@@ -55,9 +56,9 @@ class JournalTest : public ::testing::Test {
   }
   std::map<std::string, std::string> Live() {
     std::map<std::string, std::string> live;
-    EXPECT_TRUE(journal_->ForEach([&](EntryKey key, std::string record) {
+    EXPECT_TRUE(testing::RunTask(loop_, journal_->ForEach([&](EntryKey key, std::string record) {
       live[key.message.ToString()] = std::move(record);
-    }).ok());
+    })).ok());
     return live;
   }
   std::vector<std::string> Files() {
@@ -133,11 +134,11 @@ TEST_F(JournalTest, MostlyFinishedFilesAreRewritten) {
   for (int i = 0; i < 60; ++i) ASSERT_TRUE(PutAll({{Key(1000), "last"}}).ok());
   EXPECT_LT(Files().size(), 8U);
   for (int i = 0; i < 200; i += 40) {
-    const auto read = journal_->Read(Key(i));
+    const auto read = testing::RunTask(loop_, journal_->Read(Key(i)));
     ASSERT_TRUE(read.ok()) << i << read.status();
     EXPECT_EQ(*read, records[static_cast<size_t>(i)].second);
   }
-  EXPECT_EQ(journal_->Read(Key(1)).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(testing::RunTask(loop_, journal_->Read(Key(1))).status().code(), absl::StatusCode::kNotFound);
   Open();
   EXPECT_THAT(Live(), SizeIs(6));
   EXPECT_THAT(Live(), Contains(Pair(Key(1000).message.ToString(), "last")));

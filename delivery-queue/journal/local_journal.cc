@@ -18,6 +18,8 @@
 namespace posthorn::delivery_queue {
 namespace {
 
+constexpr int kReaders = 2;
+constexpr size_t kWaitingReads = 10000;
 constexpr std::chrono::milliseconds kSoon{10};
 constexpr std::chrono::milliseconds kRidesAtMost{1000};
 
@@ -28,7 +30,8 @@ class LocalJournal : public Journal {
       : loop_(loop),
         files_(files),
         directory_(options.directory),
-        records_(files, options.directory, options.file_bytes) {}
+        records_(files, options.directory, options.file_bytes),
+        readers_(loop, "journal", kReaders, kWaitingReads) {}
 
   ~LocalJournal() override {
     {
@@ -49,16 +52,18 @@ class LocalJournal : public Journal {
     return absl::OkStatus();
   }
 
-  void Put(EntryKey key, std::string record, Stored stored) override {
+  void Put(EntryKey key, uint64_t, std::string record, Stored stored) override {
     Add({RecordKind::kPut, key, std::move(record)}, std::move(stored), std::chrono::milliseconds(0));
   }
   void Done(EntryKey key, Urgency urgency) override {
     Add({RecordKind::kDone, key, {}}, {}, urgency == Urgency::kSoon ? kSoon : kRidesAtMost);
   }
 
-  absl::StatusOr<std::string> Read(EntryKey key) override { return records_.Read(key); }
+  net::Task<absl::StatusOr<std::string>> Read(EntryKey key) override {
+    return readers_.Run([this, key] { return records_.Read(key); });
+  }
 
-  absl::Status ForEach(const std::function<void(EntryKey, std::string)>& visit) override {
+  net::Task<absl::Status> ForEach(Visit visit) override {
     for (const EntryKey& key : records_.Keys()) {
       absl::StatusOr<std::string> record = records_.Read(key);
       if (record.ok()) {
@@ -68,7 +73,7 @@ class LocalJournal : public Journal {
                        {{"message", key.message.ToString()}, {"status", record.status().ToString()}});
       }
     }
-    return absl::OkStatus();
+    co_return absl::OkStatus();
   }
 
   std::string id() const override { return id_; }
@@ -102,6 +107,7 @@ class LocalJournal : public Journal {
   std::chrono::steady_clock::time_point start_at_ = std::chrono::steady_clock::time_point::max();
   bool stopping_ = false;
   std::thread appender_;
+  net::BlockingPool readers_;  // goes first: it uses the rest
 };
 
 absl::Status LocalJournal::LoadId() {

@@ -11,6 +11,7 @@
 #include "lib/file/recorder.h"
 #include "lib/file/replay.h"
 #include "lib/net/loop.h"
+#include "lib/testing/run_task.h"
 #include "lib/testing/temp_dir.h"
 
 namespace posthorn::delivery_queue {
@@ -23,7 +24,7 @@ EntryKey Key(int n) { return {base::MessageId::Derive(base::MessageId(), std::to
 
 absl::Status PutAndWait(net::Loop& loop, Journal& journal, int n, const std::string& record) {
   absl::Status answer = base::Internal("no answer");
-  journal.Put(Key(n), record, [&](absl::Status status) {
+  journal.Put(Key(n), 1, record, [&](absl::Status status) {
     answer = std::move(status);
     loop.Stop();
   });
@@ -62,7 +63,8 @@ std::string Violation(const std::vector<file::Operation>& log, const file::Power
   auto journal = OpenLocalJournal(loop, file::Real(), {directory.path() + "/journal", kFileBytes});
   if (!journal.ok()) return base::StrCat("cannot be opened: ", base::Message(journal.status()));
   std::set<EntryKey> live;
-  if (!(*journal)->ForEach([&](EntryKey key, const std::string&) { live.insert(key); }).ok())
+  const auto visit = [&](EntryKey key, const std::string&) { live.insert(key); };
+  if (!testing::RunTask(loop, (*journal)->ForEach(visit)).ok())
     return "cannot be read";
   std::set<int> put, done, gone;
   for (const std::string& mark : file::MarksBefore(log, loss.count)) {

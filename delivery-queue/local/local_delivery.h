@@ -58,6 +58,8 @@ class LocalDelivery {
   ~LocalDelivery();
 
   void Submit(LocalJob job);
+  // Nothing more is handed over, no outcome told.
+  void Stop() { *alive_ = false; }
   size_t waiting() const { return waiting_; }
 
  private:

@@ -5,6 +5,7 @@
 // server offers it. An error Status of any call means the connection is of no more use.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,6 +52,8 @@ struct Transaction {
   // Before the body, in the same message.
   std::string_view prefix;
   BodyStream* body = nullptr;
+  // Asked right before the final dot: false, and the message is not ended. Null: it may.
+  const std::function<bool()>* may_end = nullptr;
 };
 
 // How far it got.

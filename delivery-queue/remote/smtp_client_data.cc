@@ -77,6 +77,10 @@ net::Task<absl::Status> SmtpClient::SendBody(const Transaction& transaction, std
     }
     chunk = *std::move(next);
   }
+  if (transaction.may_end != nullptr && !(*transaction.may_end)()) {
+    result.body = base::Unavailable("another queue may have this message soon");
+    co_return base::Aborted("the message may not be ended");
+  }
   encoder.Finish(encoded);
   connection_->Append(encoded);
   KILL_POINT("remote.before_dot");

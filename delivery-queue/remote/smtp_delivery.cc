@@ -18,6 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using HopPtr = std::shared_ptr<NextHop>;
 
+constexpr std::chrono::milliseconds kPermitPause{500};
 constexpr size_t kHopsRemembered = 1000;  // idle ones beyond are forgotten when they may be
 
 }  // namespace
@@ -47,7 +48,11 @@ class SmtpDelivery::Core : public std::enable_shared_from_this<Core> {
   void Submit(const RemoteJob& job);
   net::Task<void> Finish(std::chrono::milliseconds limit);
   size_t connections() const { return workers_; }
-  void Stop() { stopping_ = true; }
+  void Stop() {
+    stopping_ = true;
+    for (const auto& [key, hop] : hops_) hop->arrived().NotifyAll();
+  }
+  void SetPermit(std::function<bool()> may_end) { may_end_ = std::move(may_end); }
 
  private:
   using CorePtr = std::shared_ptr<Core>;
@@ -89,6 +94,7 @@ class SmtpDelivery::Core : public std::enable_shared_from_this<Core> {
   std::deque<HopPtr> line_;         // next hops that wait because there are too many connections
   size_t workers_ = 0;
   bool stopping_ = false;
+  std::function<bool()> may_end_ = [] { return true; };
   net::Signal ended_;
 };
 
@@ -205,6 +211,9 @@ net::Task<void> SmtpDelivery::Core::Serve(Worker& worker) {
     if (hop.empty() && !co_await WaitForLetter(worker)) co_return;
     if (worker.letters >= kMaxMessagesPerConnection) co_await CloseSession(worker);
     if (!worker.session && !co_await Open(worker)) co_return;
+    // Better not begun than not ended.
+    while (!worker.core->may_end_() && !worker.core->stopping_)
+      co_await net::Sleep(worker.core->loop_, kPermitPause);
     if (!hop.empty() && !worker.core->stopping_) co_await SendOne(worker);
   }
 }
@@ -259,7 +268,8 @@ net::Task<void> SmtpDelivery::Core::SendOne(Worker& worker) {
   NextHop& hop = *worker.hop;
   Letter letter = hop.Take();
   Bodies& bodies = letter.shares_body ? worker.core->shared_bodies_ : worker.core->bodies_;
-  Sent sent = co_await SendLetter(*worker.session, bodies, std::move(letter));
+  Sent sent = co_await SendLetter(*worker.session, bodies, std::move(letter),
+                                  worker.core->may_end_);
   ++worker.letters;
   if (sent.any_good) hop.OnGoodMessage();
   // A session that died while it idled says nothing about the host either.
@@ -279,8 +289,7 @@ net::Task<void> SmtpDelivery::Core::CloseSession(Worker& worker) {
 }
 
 net::Task<void> SmtpDelivery::Core::Finish(std::chrono::milliseconds limit) {
-  stopping_ = true;
-  for (const auto& [key, hop] : hops_) hop->arrived().NotifyAll();
+  Stop();
   const Clock::time_point end = Clock::now() + limit;
   while (workers_ > 0 && Clock::now() < end) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
@@ -292,6 +301,12 @@ SmtpDelivery::SmtpDelivery(net::Loop& loop, dns::Resolver& resolver, Bodies& bod
     : core_(std::make_shared<Core>(loop, resolver, bodies, std::move(tls))) {}
 
 SmtpDelivery::~SmtpDelivery() { core_->Stop(); }
+
+void SmtpDelivery::SetPermit(std::function<bool()> may_end) {
+  core_->SetPermit(std::move(may_end));
+}
+
+void SmtpDelivery::Stop() { core_->Stop(); }
 
 void SmtpDelivery::Configure(RemoteSettings settings) { core_->Configure(std::move(settings)); }
 

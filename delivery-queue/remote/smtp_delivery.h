@@ -50,6 +50,11 @@ class SmtpDelivery : public RemoteDelivery {
   // For connections made from now on.
   void Configure(RemoteSettings settings);
   void Submit(RemoteJob job) override;
+  // Asked before a transaction begins, and right before each final dot: false while another replica might soon have
+  // what we send. Without it: always.
+  void SetPermit(std::function<bool()> may_end);
+  // Nothing new begins; what is under way may end.
+  void Stop();
   // Lets transactions that are under way end, at most for `limit`; nothing new begins.
   net::Task<void> Finish(std::chrono::milliseconds limit);
   size_t connections() const;

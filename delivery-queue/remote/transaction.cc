@@ -1,5 +1,6 @@
 #include "delivery-queue/remote/transaction.h"
 
+#include "delivery-queue/core/doubles.h"
 #include "delivery-queue/remote/outcome.h"
 #include "delivery-queue/remote/remote_metrics.h"
 #include "lib/base/ids.h"
@@ -52,7 +53,7 @@ Transaction ToTransaction(const Entry& entry, const Letter& letter, uint64_t siz
 
 RemoteOutcome OutcomeOf(const Session& session, const Result& result, const mail::Reply& reply) {
   if (!result.body.ok()) {
-    return Deferred("4.3.0", base::StrCat("451 4.3.0 The message cannot be read now: ",
+    return Deferred("4.3.0", base::StrCat("451 4.3.0 The message cannot be sent now: ",
                                           base::Message(result.body)));
   }
   if (reply.code != 0) return FromReply(reply, session.host);
@@ -77,6 +78,18 @@ bool DiedIdle(const Session& session, const Letter& letter, const Result& result
 bool TooMany(const mail::Reply& reply) {
   return reply.code == 452 &&
          (reply.enhanced.status == 0 || reply.enhanced == mail::EnhancedCode{4, 5, 3});
+}
+
+void CountDoubts(const Result& result, const std::function<bool()>& may_end) {
+  if (!result.after_dot) return;
+  uint64_t unheard = 0, heard = 0;
+  for (const mail::Reply& reply : result.replies) {
+    if (reply.code == 0) ++unheard;
+    if (reply.code / 100 == 2) ++heard;
+  }
+  // Time passed behind the dot: what another replica does meanwhile it does a second time.
+  if (!may_end()) return CountPossibleDoubles("lease_lost", unheard + heard);
+  CountPossibleDoubles("no_reply", unheard);
 }
 
 void Log(const Session& session, const Letter& letter, const Result& result) {
@@ -109,7 +122,8 @@ void EndSpan(rpc::Span& span, const Result& result) {
 
 }  // namespace
 
-net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter) {
+net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter,
+                           std::function<bool()> may_end) {
   const Entry& entry = letter.entry->entry();
   const uint64_t size = entry.prefix().size() + entry.blob().size();
   Sent sent;
@@ -121,9 +135,11 @@ net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter) {
   Transaction transaction = ToTransaction(entry, letter, size);
   const std::unique_ptr<BodyStream> body = bodies.Open(entry.blob().key(), entry.blob().size());
   transaction.body = body.get();
+  transaction.may_end = &may_end;
   const Result result = co_await session.client.Send(transaction);
   Log(session, letter, result);
   EndSpan(span, result);
+  CountDoubts(result, may_end);
   if (!result.connection.ok()) sent.after = After::kDead;
   if (DiedIdle(session, letter, result)) {
     letter.again = true;

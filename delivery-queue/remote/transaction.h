@@ -21,7 +21,9 @@ struct Sent {
   // the next transaction. Empty: all were answered.
   Letter rest;
 };
-// Everything that was decided has been answered when it returns. `session` must outlive the task.
-net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter);
+// Everything that was decided has been answered when it returns. `session` and what `may_end` (asked right before the
+// final dot, and after it) refers to must outlive the task.
+net::Task<Sent> SendLetter(Session& session, Bodies& bodies, Letter letter,
+                           std::function<bool()> may_end);
 
 }  // namespace posthorn::delivery_queue

@@ -10,6 +10,7 @@ namespace posthorn::delivery_queue {
 namespace {
 
 constexpr std::chrono::milliseconds kEvery{1000};
+constexpr std::chrono::milliseconds kNoLease = std::chrono::hours(24);
 
 using observe::Gauge;
 using observe::NewGauge;
@@ -22,6 +23,8 @@ struct Gauges {
   Gauge* held = NewGauge("posthorn_queue_held", "Entries that an operator stopped");
   Gauge* oldest = NewGauge("posthorn_queue_oldest_seconds", "Age of the oldest unfinished entry");
   Gauge* local = NewGauge("posthorn_queue_local_waiting", "Copies that wait for the store");
+  Gauge* lease = NewGauge("posthorn_queue_lease_seconds",
+                          "What is left of the journal's lease; a day where nobody else can have it");
   Gauge* files = NewGauge("posthorn_queue_journal_files", "Files of the journal");
   Gauge* bytes = NewGauge("posthorn_queue_journal_bytes", "Bytes of the journal's files");
   Gauge* connections =
@@ -29,9 +32,8 @@ struct Gauges {
   Gauge* memory = observe::MemoryGauge("queue_entries");
 };
 
-void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& local,
-            const SmtpDelivery& remote, const Journal& journal) {
-  const MailQueue::Counts counts = queue.counts();
+void Update(const Gauges& gauges, const Life& life) {
+  const MailQueue::Counts counts = life.queue->counts();
   gauges.entries->Set(static_cast<double>(counts.entries));
   gauges.active->Set(static_cast<double>(counts.active));
   gauges.deferred->Set(
@@ -40,21 +42,22 @@ void Update(const Gauges& gauges, const MailQueue& queue, const LocalDelivery& l
   const int64_t age = counts.oldest_ms == 0 ? 0 : base::WallMillis() - counts.oldest_ms;
   gauges.oldest->Set(static_cast<double>(std::max<int64_t>(0, age)) / 1000);
   gauges.memory->Set(static_cast<double>(counts.bytes));
-  gauges.connections->Set(static_cast<double>(remote.connections()));
-  gauges.local->Set(static_cast<double>(local.waiting()));
-  const Journal::Usage usage = journal.usage();
+  gauges.connections->Set(static_cast<double>(life.remote->connections()));
+  gauges.local->Set(static_cast<double>(life.local->waiting()));
+  const auto lease = std::min(life.journal->LeaseLeft(), kNoLease);
+  gauges.lease->Set(static_cast<double>(std::max<int64_t>(0, lease.count())) / 1000);
+  const Journal::Usage usage = life.journal->usage();
   gauges.files->Set(static_cast<double>(usage.files));
   gauges.bytes->Set(static_cast<double>(usage.bytes));
 }
 
 }  // namespace
 
-net::Task<void> WatchMetrics(net::Loop& loop, const MailQueue& queue, const LocalDelivery& local,
-                             const SmtpDelivery& remote, const Journal& journal) {
+net::Task<void> WatchMetrics(net::Loop& loop, CurrentLife life) {
   const Gauges gauges;
   RemoteMetrics::Get();
   for (;;) {
-    Update(gauges, queue, local, remote, journal);
+    if (const std::shared_ptr<Life> now = life()) Update(gauges, *now);
     co_await net::Sleep(loop, kEvery);
   }
 }

@@ -24,9 +24,14 @@ using queue::v1::StoredEntry;
 constexpr size_t kDefaultPage = 100;
 constexpr size_t kLargestPage = 10000;
 
-net::Task<absl::StatusOr<EnqueueReply>> Enqueue(net::Loop& loop, MailQueue& queue, EnqueueRequest request) {
+using LifePtr = std::shared_ptr<Life>;
+
+absl::Status NoLife() { return base::Unavailable("this queue opens its journal"); }
+
+net::Task<absl::StatusOr<EnqueueReply>> Enqueue(net::Loop& loop, LifePtr life, EnqueueRequest request) {
+  if (life == nullptr) co_return NoLife();
   net::Promise<absl::Status> durable(loop);
-  queue.Accept(std::move(*request.mutable_entry()),
+  life->queue->Accept(std::move(*request.mutable_entry()),
                [durable](absl::Status status) mutable { durable.Set(std::move(status)); });
   CO_RETURN_IF_ERROR(co_await durable.Get());
   co_return EnqueueReply();
@@ -71,7 +76,9 @@ QueuedMessage Describe(const StoredEntry& stored) {
   return message;
 }
 
-net::Task<absl::StatusOr<ListQueueReply>> List(MailQueue& queue, ListQueueRequest request) {
+net::Task<absl::StatusOr<ListQueueReply>> List(LifePtr life, std::string name, ListQueueRequest request) {
+  if (life == nullptr) co_return NoLife();
+  MailQueue& queue = *life->queue;
   const size_t limit =
       request.limit() == 0 ? kDefaultPage : std::min<size_t>(request.limit(), kLargestPage);
   ListQueueReply reply;
@@ -86,7 +93,9 @@ net::Task<absl::StatusOr<ListQueueReply>> List(MailQueue& queue, ListQueueReques
         co_return reply;
       }
       const absl::StatusOr<StoredEntry> stored = co_await queue.Look(key);
-      if (stored.ok() && Matches(*stored, request.match())) *reply.add_messages() = Describe(*stored);
+      if (!stored.ok() || !Matches(*stored, request.match())) continue;
+      *reply.add_messages() = Describe(*stored);
+      reply.mutable_messages(reply.messages_size() - 1)->set_replica(name);
     }
     after = keys.back();
     from_start = false;
@@ -110,7 +119,9 @@ bool Names(const ActRequest& request, const EntryKey& key) {
   return false;
 }
 
-net::Task<absl::StatusOr<ActReply>> Act(MailQueue& queue, ActRequest request) {
+net::Task<absl::StatusOr<ActReply>> Act(LifePtr life, ActRequest request) {
+  if (life == nullptr) co_return NoLife();
+  MailQueue& queue = *life->queue;
   const std::optional<MailQueue::Action> action = ToAction(request.action());
   if (!action) co_return base::Invalid("unknown action");
   std::vector<EntryKey> chosen;
@@ -128,9 +139,15 @@ net::Task<absl::StatusOr<ActReply>> Act(MailQueue& queue, ActRequest request) {
   co_return reply;
 }
 
-net::Task<absl::StatusOr<QueueStatusReply>> Status(MailQueue& queue, std::string journal_id) {
-  const MailQueue::Counts counts = queue.counts();
+net::Task<absl::StatusOr<QueueStatusReply>> Status(LifePtr life, std::string name) {
   QueueStatusReply reply;
+  reply.set_replica(std::move(name));
+  if (life == nullptr) {
+    reply.add_problems("it opens its journal");
+    co_return reply;
+  }
+  if (const absl::Status ready = life->journal->Ready(); !ready.ok()) reply.add_problems(std::string(base::Message(ready)));
+  const MailQueue::Counts counts = life->queue->counts();
   reply.set_entries(counts.entries);
   reply.set_recipients_ready(counts.recipients_ready);
   reply.set_recipients_deferred(counts.recipients_deferred);
@@ -138,31 +155,31 @@ net::Task<absl::StatusOr<QueueStatusReply>> Status(MailQueue& queue, std::string
   if (counts.oldest_ms != 0)
     reply.set_oldest_seconds(
         static_cast<uint64_t>(std::max<int64_t>(0, base::WallMillis() - counts.oldest_ms)) / 1000);
-  reply.set_journal_id(std::move(journal_id));
+  reply.set_journal_id(life->journal->id());
   co_return reply;
 }
 
 }  // namespace
 
-void RegisterQueueService(rpc::Server& server, net::Loop& loop, MailQueue& queue, std::string journal_id) {
+void RegisterQueueService(rpc::Server& server, net::Loop& loop, CurrentLife life, std::string name) {
   server.Handle<EnqueueRequest, EnqueueReply>(
       rpc::queue::kQueueEnqueue, {"smtp-gateway", "pop3-gateway"},
-      [&loop, &queue](const rpc::CallContext&, EnqueueRequest request) {
-        return Enqueue(loop, queue, std::move(request));
+      [&loop, life](const rpc::CallContext&, EnqueueRequest request) {
+        return Enqueue(loop, life(), std::move(request));
       });
   server.Handle<ListQueueRequest, ListQueueReply>(
       rpc::queue::kQueueList, {"admin-service"},
-      [&queue](const rpc::CallContext&, ListQueueRequest request) {
-        return List(queue, std::move(request));
+      [life, name](const rpc::CallContext&, ListQueueRequest request) {
+        return List(life(), name, std::move(request));
       });
   server.Handle<ActRequest, ActReply>(rpc::queue::kQueueAct, {"admin-service"},
-                                      [&queue](const rpc::CallContext&, ActRequest request) {
-                                        return Act(queue, std::move(request));
+                                      [life](const rpc::CallContext&, ActRequest request) {
+                                        return Act(life(), std::move(request));
                                       });
   server.Handle<QueueStatusRequest, QueueStatusReply>(
       rpc::queue::kQueueStatus, {"admin-service"},
-      [&queue, journal_id](const rpc::CallContext&, const QueueStatusRequest&) {
-        return Status(queue, journal_id);
+      [life, name](const rpc::CallContext&, const QueueStatusRequest&) {
+        return Status(life(), name);
       });
 }
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "delivery-queue/core/mail_queue.h"
+#include "delivery-queue/service/life.h"
 
 namespace posthorn::rpc {
 class Server;
@@ -13,6 +13,7 @@ class Server;
 namespace posthorn::delivery_queue {
 
 // Registers Enqueue (smtp-gateway, and whoever else accepts mail) and the operators' calls (admin-service).
-void RegisterQueueService(rpc::Server& server, net::Loop& loop, MailQueue& queue, std::string journal_id);
+// `name` is this replica's.
+void RegisterQueueService(rpc::Server& server, net::Loop& loop, CurrentLife life, std::string name);
 
 }  // namespace posthorn::delivery_queue

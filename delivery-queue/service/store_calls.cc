@@ -115,6 +115,7 @@ net::Task<absl::Status> AttendOnce(rpc::Client& store, MailQueue& queue, std::st
     if (!more) co_return absl::OkStatus();
     answer.set_question(question.question());
     answer.clear_held();
+    answer.set_oldest_unfinished(queue.Oldest());
     for (const uint64_t blob : queue.Held({question.keys().begin(), question.keys().end()}))
       answer.add_held(blob);
     CO_RETURN_IF_ERROR(co_await call->Write(answer));

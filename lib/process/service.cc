@@ -136,7 +136,15 @@ class ServiceImpl : public Service {
     }
     return *store_;
   }
-  rpc::Client& queue() override { return Reach(queue_, flags_.queue, "queue"); }
+  cluster::Queues& queue() override {
+    if (!queue_) {
+      queue_ = cluster::Queues::Create(loop_, {.targets = Targets(flags_.queue, "queue"),
+                                               .connect = [this](const std::string& target) {
+                                                 return Connect(target, "queue");
+                                               }});
+    }
+    return *queue_;
+  }
   rpc::Client& spam() override { return Reach(spam_, flags_.spam, "spam"); }
   rpc::Client& admin() override { return Reach(admin_, flags_.admin, "admin"); }
   rpc::Server& server() override {
@@ -192,7 +200,8 @@ class ServiceImpl : public Service {
   net::Loop loop_;
   std::shared_ptr<rpc::Credentials> credentials_;  // null without --tls-cert
   std::unique_ptr<cluster::Stores> store_;
-  std::unique_ptr<rpc::Client> queue_, spam_, admin_;
+  std::unique_ptr<cluster::Queues> queue_;
+  std::unique_ptr<rpc::Client> spam_, admin_;
   std::unique_ptr<rpc::Server> server_;
   Life life_;
 };

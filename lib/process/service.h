@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/cluster/queues.h"
 #include "lib/cluster/stores.h"
 #include "lib/config/snapshot.h"
 #include "lib/net/task.h"
@@ -78,7 +79,7 @@ class Service {
   virtual net::Drain& drain() = 0;
   // Clients of the other processes, made on first use. The store's finds the replica a call is for.
   virtual cluster::Stores& store() = 0;
-  virtual rpc::Client& queue() = 0;
+  virtual cluster::Queues& queue() = 0;
   virtual rpc::Client& spam() = 0;
   virtual rpc::Client& admin() = 0;
   virtual rpc::Server& server() = 0;

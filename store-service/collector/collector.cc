@@ -98,12 +98,12 @@ Collector::~Collector() { Stop(); }
 
 void Collector::Stop() { *stop_ = true; }
 
-net::Task<void> Collector::Run(std::function<int64_t()> oldest_unfinished_ms) {
+net::Task<void> Collector::Run() {
   const std::shared_ptr<std::atomic<bool>> stop = stop_;
   net::Loop& loop = lanes_->loop();
   co_await net::Sleep(loop, kFirstRound);
   while (!*stop) {
-    const auto result = co_await RunOnce(oldest_unfinished_ms());
+    const auto result = co_await RunOnce();
     if (*stop) co_return;
     if (!result.ok()) {
       observe::Warning("store.collector.stopped", {{"error", base::Message(result.status())}});
@@ -114,9 +114,9 @@ net::Task<void> Collector::Run(std::function<int64_t()> oldest_unfinished_ms) {
 
 int64_t Collector::Now() const { return options_.now_ms ? options_.now_ms() : base::WallMillis(); }
 
-net::Task<absl::StatusOr<CollectorResult>> Collector::RunOnce(int64_t oldest_unfinished_ms) {
+net::Task<absl::StatusOr<CollectorResult>> Collector::RunOnce() {
   CollectorResult result;
-  const absl::Status pruned = co_await Prune(oldest_unfinished_ms);
+  const absl::Status pruned = co_await Prune();
   // Each replica prunes its own lanes; the owner of lane 0 collects for all of them.
   if (!lanes_->held(0)) co_return result;
   CO_RETURN_IF_ERROR(pruned);
@@ -130,8 +130,11 @@ net::Task<absl::StatusOr<CollectorResult>> Collector::RunOnce(int64_t oldest_unf
   co_return result;
 }
 
-net::Task<absl::Status> Collector::Prune(int64_t oldest_unfinished_ms) {
-  const int64_t deliveries = std::min(Now() - options_.deliveries_ms, oldest_unfinished_ms);
+net::Task<absl::Status> Collector::Prune() {
+  const absl::StatusOr<int64_t> oldest = co_await journals_->OldestUnfinishedMs();
+  // What a silent journal may still deliver must not be forgotten: then nothing is that old.
+  const int64_t deliveries =
+      oldest.ok() ? std::min(Now() - options_.deliveries_ms, *oldest) : INT64_MIN;
   const int64_t expunges = Now() - options_.undelete_ms;
   bool more = true;
   while (more) {

@@ -7,7 +7,9 @@
 //     journal said it does not hold it, and a last scan after those answers found no row either.
 //  2. Condemning is a write under the fence and final: any batch that refers to the blob fails from
 //  then on.
-//  3. Only condemned bytes are destroyed, some time later.
+//  3. Delivery ids of messages that some registered journal still has to finish are kept whatever
+//     their age.
+//  4. Only condemned bytes are destroyed, some time later.
 
 #include <atomic>
 #include <cstdint>
@@ -43,19 +45,17 @@ class Collector {
   Collector(LaneEngine& lanes, BlobStore& blobs, JournalRegistry& journals,
             CollectorOptions options);
   ~Collector();
-  // Rounds for ever: the first some minutes after the start, then daily. `oldest_unfinished_ms` as
-  // for RunOnce.
-  net::Task<void> Run(std::function<int64_t()> oldest_unfinished_ms);
+  // Rounds for ever: the first some minutes after the start, then daily.
+  net::Task<void> Run();
   // Any thread: a scan that runs ends soon, the round fails.
   void Stop();
-  // One round; run it daily, one at a time. kUnavailable: a registered journal does not answer,
-  // nothing was condemned. `oldest_unfinished_ms`: delivery ids of messages made since then are
-  // kept whatever their age.
-  net::Task<absl::StatusOr<CollectorResult>> RunOnce(int64_t oldest_unfinished_ms);
+  // One round; run it daily, one at a time. kUnavailable: a registered journal does not answer:
+  // nothing was condemned, and no delivery id was forgotten.
+  net::Task<absl::StatusOr<CollectorResult>> RunOnce();
 
  private:
   int64_t Now() const;
-  net::Task<absl::Status> Prune(int64_t oldest_unfinished_ms);
+  net::Task<absl::Status> Prune();
   net::Task<absl::Status> FindSuspects(CollectorResult& result);
   net::Task<absl::Status> CondemnOld(CollectorResult& result);
   net::Task<absl::Status> DestroyCondemned(CollectorResult& result);

@@ -22,8 +22,13 @@ class TestJournals final : public JournalRegistry {
                           std::back_inserter(both));
     co_return both;
   }
+  net::Task<absl::StatusOr<int64_t>> OldestUnfinishedMs() override {
+    if (silent) co_return base::Unavailable("a journal is away");
+    co_return oldest_ms;
+  }
   std::vector<std::string> Silent() const override { return {}; }
   std::set<uint64_t> held;
+  int64_t oldest_ms = INT64_MAX;
   bool silent = false;
 };
 
@@ -33,7 +38,7 @@ class CollectorTest : public MailStoreFixture {
     CollectorOptions options;
     options.now_ms = [this] { return now_; };
     Collector collector(store_->lanes(), blobs_, journals_, options);
-    return testing::RunTask(loop_, collector.RunOnce(now_));
+    return testing::RunTask(loop_, collector.RunOnce());
   }
   TestJournals journals_;
   int64_t now_ = base::WallMillis();
@@ -64,6 +69,26 @@ TEST_F(CollectorTest, SilentJournalStopsCollection) {
   EXPECT_EQ(Round().status().code(), absl::StatusCode::kUnavailable);
   journals_.silent = false;
   EXPECT_EQ(Round()->condemned, 1u);
+}
+
+TEST_F(CollectorTest, DeliveryIdsStayWhileAJournalMayRepeatThem) {
+  const v1::Delivery old = Delivery(1, "once");
+  const v1::DeliveryResult first = DeliverOne(old);
+  // Ids of an age when only the journals' word keeps them.
+  now_ += 30 * kDay;
+  journals_.oldest_ms = base::MessageId::FromBytes(old.message_id())->millis();
+  ASSERT_TRUE(Round().ok());
+  Restart();  // it knows only what lies in the database
+  EXPECT_EQ(DeliverOne(old).uid(), first.uid());
+  journals_.silent = true;
+  (void)Round();
+  Restart();
+  EXPECT_EQ(DeliverOne(old).uid(), first.uid());
+  journals_.silent = false;
+  journals_.oldest_ms = INT64_MAX;
+  ASSERT_TRUE(Round().ok());
+  Restart();
+  EXPECT_NE(DeliverOne(old).uid(), first.uid());
 }
 
 TEST_F(CollectorTest, CondemnedBlobTakesNoNewReference) {

@@ -217,15 +217,7 @@ net::Task<void> Deliverer::Prepare(std::shared_ptr<Call> call, int index) {
   }
 }
 
-int64_t Deliverer::OldestUnfinishedMs() const {
-  int64_t oldest = oldest_unfinished_.empty() ? 0 : INT64_MAX;
-  for (const auto& [journal, millis] : oldest_unfinished_) oldest = std::min(oldest, millis);
-  return oldest;
-}
-
 net::Task<v1::DeliverReply> Deliverer::Deliver(v1::DeliverRequest request) {
-  const auto oldest = base::MessageId::FromBytes(request.oldest_unfinished());
-  if (oldest) oldest_unfinished_[request.journal_id()] = oldest->millis();
   auto call = std::make_shared<Call>(lanes_->loop());
   call->request = std::move(request);
   const int count = call->request.deliveries_size();

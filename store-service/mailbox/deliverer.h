@@ -25,9 +25,6 @@ class Deliverer final : public CommitObserver {
   Deliverer(LaneEngine& lanes, const Accounts& accounts, DigestSource& digests);
   // One result for each delivery, in order.
   net::Task<v1::DeliverReply> Deliver(v1::DeliverRequest request);
-  // When the oldest message was made that a journal still has to finish, in milliseconds since
-  // 1970; delivery ids from then on must be kept. 0 until a journal has said so.
-  int64_t OldestUnfinishedMs() const;
 
   void OnCommitted(const Batch&) override {}
   void OnLaneTaken(uint32_t lane) override;
@@ -43,7 +40,6 @@ class Deliverer final : public CommitObserver {
   const Accounts* accounts_;
   DigestSource* digests_;
   DeliveryMemory memory_;
-  std::map<std::string, int64_t> oldest_unfinished_;  // by journal
 };
 
 }  // namespace posthorn::store_service

@@ -134,10 +134,6 @@ void MailStore::EndSessions(base::AccountId account) {
   impl_->mailboxes.EndSessions(account);
 }
 
-int64_t MailStore::OldestUnfinishedMs() const {
-  return impl_->mailboxes.deliverer().OldestUnfinishedMs();
-}
-
 LaneEngine& MailStore::lanes() { return impl_->lanes; }
 
 const Membership& MailStore::replicas() const { return impl_->membership; }

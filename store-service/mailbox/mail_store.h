@@ -58,8 +58,6 @@ class MailStore final : public UsageSource, public AccountLifecycle, public Sess
 
   LaneEngine& lanes();
   const Membership& replicas() const;
-  // See Deliverer.
-  int64_t OldestUnfinishedMs() const;
 
  private:
   struct Impl;

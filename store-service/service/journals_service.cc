@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/base/clock.h"
+#include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
@@ -158,13 +159,15 @@ net::Task<absl::Status> JournalsService::Serve(rpc::ServerCall& call,
       (void)co_await attendant->changed.WaitFor(kLookAround);
       continue;
     }
-    CO_RETURN_IF_ERROR(co_await Ask(call, attendant->waiting.front()));
+    CO_RETURN_IF_ERROR(co_await Ask(call, *attendant));
     attendant->waiting.pop_front();
   }
   co_return absl::OkStatus();
 }
 
-net::Task<absl::Status> JournalsService::Ask(rpc::ServerCall& call, Question& question) {
+// The first question that waits.
+net::Task<absl::Status> JournalsService::Ask(rpc::ServerCall& call, Attendant& attendant) {
+  Question& question = attendant.waiting.front();
   v1::JournalQuestion message;
   message.set_question(question.number);
   for (const uint64_t key : question.keys) message.add_keys(key);
@@ -174,6 +177,7 @@ net::Task<absl::Status> JournalsService::Ask(rpc::ServerCall& call, Question& qu
     CO_ASSIGN_OR_RETURN(const bool more, co_await call.Read(answer));
     if (!more) co_return base::Unavailable("the journal ended the call");
   } while (answer.question() != question.number);
+  attendant.oldest_unfinished = answer.oldest_unfinished();
   question.promise.Set(std::vector<uint64_t>(answer.held().begin(), answer.held().end()));
   co_return absl::OkStatus();
 }
@@ -213,6 +217,30 @@ net::Task<JournalsService::Answer> JournalsService::Held(std::vector<uint64_t> k
   std::sort(held.begin(), held.end());
   held.erase(std::unique(held.begin(), held.end()), held.end());
   co_return held;
+}
+
+net::Task<absl::StatusOr<int64_t>> JournalsService::OldestUnfinishedMs() {
+  CO_RETURN_IF_ERROR(co_await Load());
+  if (journals_.empty()) co_return INT64_MAX;
+  if (!attended_()) co_return base::Unavailable(base::kNotOwner);
+  std::vector<std::string> ids;
+  for (const auto& [id, journal] : journals_) ids.push_back(id);
+  int64_t oldest = INT64_MAX;
+  for (const std::string& id : ids) {
+    CO_RETURN_IF_ERROR((co_await AskOne(id, {})).status());
+    const auto journal = journals_.find(id);
+    if (journal == journals_.end()) continue;
+    const auto message =
+        journal->second.attendant == nullptr
+            ? std::nullopt
+            : base::MessageId::FromBytes(journal->second.attendant->oldest_unfinished);
+    if (!message) {
+      co_return base::Unavailable(
+          base::StrCat("the journal ", journal->second.description, " does not say what is left"));
+    }
+    oldest = std::min(oldest, message->millis());
+  }
+  co_return oldest;
 }
 
 std::map<std::string, bool> JournalsService::All() const {

@@ -33,6 +33,7 @@ class JournalsService final : public JournalRegistry {
   void Register(rpc::Server& server);
 
   net::Task<absl::StatusOr<std::vector<uint64_t>>> Held(std::vector<uint64_t> keys) override;
+  net::Task<absl::StatusOr<int64_t>> OldestUnfinishedMs() override;
   // Nothing where no journal attends.
   std::vector<std::string> Silent() const override;
   // All that were registered, by their ids; whether each is connected.
@@ -50,6 +51,7 @@ class JournalsService final : public JournalRegistry {
     explicit Attendant(net::Loop& loop) : changed(loop) {}
     std::deque<Question> waiting;
     bool replaced = false;
+    std::string oldest_unfinished;  // as of its last answer
     net::Signal changed;
   };
   struct Journal {
@@ -65,7 +67,7 @@ class JournalsService final : public JournalRegistry {
       store::v1::UnregisterJournalRequest request);
   net::Task<absl::Status> Attend(rpc::ServerCall& call);
   net::Task<absl::Status> Serve(rpc::ServerCall& call, std::shared_ptr<Attendant> attendant);
-  net::Task<absl::Status> Ask(rpc::ServerCall& call, Question& question);
+  net::Task<absl::Status> Ask(rpc::ServerCall& call, Attendant& attendant);
   net::Task<Answer> AskOne(std::string id, std::vector<uint64_t> keys);
 
   // kUnavailable (base::kNotOwner) when another replica is attended; else the registry is as in the

@@ -95,7 +95,6 @@ struct Machine::Parts {
   std::unique_ptr<delivery_queue::StoreDirectory> directory;
   AwayRemote remote;
   std::unique_ptr<delivery_queue::Journal> journal;
-  std::unique_ptr<net::BlockingPool> readers;
   std::unique_ptr<delivery_queue::LocalDelivery> local;
   std::unique_ptr<MailQueue> queue;
 };
@@ -103,7 +102,6 @@ struct Machine::Parts {
 Machine::Parts::~Parts() {
   queue.reset();
   local.reset();
-  readers.reset();
   journal.reset();
   queue_client.reset();
   gateway.reset();
@@ -194,7 +192,6 @@ absl::Status Machine::Parts::OpenQueue() {
   RETURN_IF_ERROR(options.files->SyncDirectory(options.root, "machine.root"));
   deliverer = std::make_unique<delivery_queue::StoreDeliverer>(*queue_client);
   directory = std::make_unique<delivery_queue::StoreDirectory>(*queue_client);
-  readers = std::make_unique<net::BlockingPool>(loop, "journal", 1, 1000);
   ASSIGN_OR_RETURN(journal, delivery_queue::OpenLocalJournal(
                                 loop, *options.files,
                                 {.directory = data + "/journal", .file_bytes = kJournalBytes}));
@@ -203,10 +200,10 @@ absl::Status Machine::Parts::OpenQueue() {
   MailQueue::Limits limits;
   limits.retry.waits_seconds = {7200};
   queue =
-      std::make_unique<MailQueue>(MailQueue::Parts{loop, *journal, *readers, *directory, *local,
+      std::make_unique<MailQueue>(MailQueue::Parts{loop, *journal, *directory, *local,
                                                    remote, remote, [](const common::v1::Event&) {}},
                                   limits);
-  RETURN_IF_ERROR(queue->Recover());
+  RETURN_IF_ERROR(testing::RunTask(loop, queue->Recover()));
   loop.Spawn("attend",
              delivery_queue::AttendCollector(loop, *queue_client, *queue, journal->id(), "proof"));
   return absl::OkStatus();
@@ -298,7 +295,7 @@ net::Task<absl::Status> Machine::CollectGarbage(int64_t now_ms) {
   options.now_ms = [now_ms] { return now_ms; };
   store::Collector collector(parts_->mail->lanes(), *parts_->blobs, *parts_->journals_service,
                              options);
-  const auto result = co_await collector.RunOnce(parts_->mail->OldestUnfinishedMs());
+  const auto result = co_await collector.RunOnce();
   co_return result.status();
 }
 

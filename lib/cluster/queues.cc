@@ -1,0 +1,194 @@
+#include "lib/cluster/queues.h"
+
+#include <netdb.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include "lib/base/strings.h"
+#include "lib/net/loop.h"
+#include "lib/observe/log.h"
+
+namespace posthorn::cluster {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr std::string_view kDns = "dns:///";
+constexpr milliseconds kLookUpAgain{5000};
+constexpr milliseconds kRest{2000};
+constexpr size_t kWaitingLookUps = 16;
+
+std::vector<std::string> LookUp(const std::string& target) {
+  const std::string name = target.substr(kDns.size());
+  const size_t colon = name.rfind(':');
+  if (colon == std::string::npos) return {};
+  const std::string port = name.substr(colon + 1);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(name.substr(0, colon).c_str(), port.c_str(), &hints, &found) != 0) return {};
+  std::set<std::string> targets;
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    char host[NI_MAXHOST];
+    if (getnameinfo(each->ai_addr, each->ai_addrlen, host, sizeof(host), nullptr, 0,
+                    NI_NUMERICHOST) != 0)
+      continue;
+    const bool six = each->ai_family == AF_INET6;
+    targets.insert(six ? base::StrCat("[", host, "]:", port) : base::StrCat(host, ":", port));
+  }
+  freeaddrinfo(found);
+  return {targets.begin(), targets.end()};
+}
+
+class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl> {
+ public:
+  QueuesImpl(net::Loop& loop, Options options)
+      : loop_(loop), options_(std::move(options)), turn_(static_cast<size_t>(getpid())) {
+    if (options_.targets.empty()) options_.targets.emplace_back();
+    if (!options_.look_up) options_.look_up = LookUp;
+    Take(options_.targets);
+  }
+
+  // Names are looked up on a thread of their own.
+  void Follow() {
+    const auto is_name = [](const std::string& target) { return target.starts_with(kDns); };
+    if (std::none_of(options_.targets.begin(), options_.targets.end(), is_name)) return;
+    thread_ = std::make_unique<net::BlockingPool>(loop_, "queue-names", 1, kWaitingLookUps);
+    loop_.Spawn("cluster.queues", FollowAlways(weak_from_this()));
+  }
+
+  std::vector<Replica> All() override {
+    std::vector<Replica> all;
+    for (const Known& known : known_) all.push_back({known.target, known.client});
+    return all;
+  }
+  bool connected() const override {
+    return std::any_of(known_.begin(), known_.end(),
+                       [](const Known& known) { return known.client->connected(); });
+  }
+  std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,
+                                      rpc::Flow flow, rpc::CallOptions options) override {
+    return Choose().client->Start(path, stream, flow, std::move(options));
+  }
+  net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, rpc::Flow flow,
+                                  rpc::CallOptions options,
+                                  const google::protobuf::MessageLite& request,
+                                  google::protobuf::MessageLite& reply) override {
+    const Known chosen = Choose();
+    const std::weak_ptr<QueuesImpl> weak = weak_from_this();
+    const absl::Status status =
+        co_await chosen.client->CallRaw(path, stream, flow, std::move(options), request, reply);
+    const std::shared_ptr<QueuesImpl> self = weak.lock();
+    if (self && (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)))
+      self->LetRest(chosen.target);
+    co_return status;
+  }
+
+ private:
+  struct Known {
+    std::string target;
+    std::shared_ptr<rpc::Client> client;
+    Clock::time_point rests_until{};
+  };
+
+  const Known& Choose() {
+    ++turn_;
+    const Known* second = nullptr;
+    for (size_t i = 0; i < known_.size(); ++i) {
+      const Known& known = known_[(turn_ + i) % known_.size()];
+      if (!known.client->connected()) continue;
+      if (Clock::now() >= known.rests_until) return known;
+      if (second == nullptr) second = &known;
+    }
+    return second != nullptr ? *second : known_[turn_ % known_.size()];
+  }
+
+  void LetRest(const std::string& target) {
+    for (Known& known : known_)
+      if (known.target == target) known.rests_until = Clock::now() + kRest;
+  }
+
+  // Clients of targets that are there still go on; calls keep those of others until they end.
+  void Take(const std::vector<std::string>& targets) {
+    std::vector<Known> now;
+    for (const std::string& target : targets) {
+      const auto before = std::find_if(known_.begin(), known_.end(),
+                                       [&](const Known& known) { return known.target == target; });
+      if (before != known_.end()) {
+        now.push_back(*before);
+      } else {
+        now.push_back({target, options_.connect(target)});
+      }
+    }
+    known_ = std::move(now);
+  }
+
+  static net::Task<void> FollowAlways(std::weak_ptr<QueuesImpl> weak) {
+    for (;;) {
+      std::shared_ptr<QueuesImpl> self = weak.lock();
+      if (!self) co_return;
+      net::Loop& loop = self->loop_;
+      net::Task<absl::StatusOr<std::vector<std::string>>> work =
+          self->thread_->Run([look_up = self->options_.look_up, targets = self->options_.targets] {
+            std::vector<std::string> all;
+            for (const std::string& target : targets) {
+              if (!target.starts_with(kDns)) {
+                all.push_back(target);
+                continue;
+              }
+              const std::vector<std::string> found = look_up(target);
+              all.insert(all.end(), found.begin(), found.end());
+            }
+            return all;
+          });
+      self.reset();
+      const absl::StatusOr<std::vector<std::string>> found = co_await std::move(work);
+      self = weak.lock();
+      if (!self) co_return;
+      if (found.ok() && !found->empty()) self->Take(*found);
+      self.reset();
+      co_await net::Sleep(loop, kLookUpAgain);
+    }
+  }
+
+  net::Loop& loop_;
+  Options options_;
+  std::vector<Known> known_;
+  size_t turn_;
+  std::unique_ptr<net::BlockingPool> thread_;
+};
+
+// What its user holds; the calls hold the rest.
+class QueuesHandle final : public Queues {
+ public:
+  explicit QueuesHandle(std::shared_ptr<QueuesImpl> impl) : impl_(std::move(impl)) {}
+  std::vector<Replica> All() override { return impl_->All(); }
+  bool connected() const override { return impl_->connected(); }
+  std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,
+                                      rpc::Flow flow, rpc::CallOptions options) override {
+    return impl_->Start(path, stream, flow, std::move(options));
+  }
+  net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, rpc::Flow flow,
+                                  rpc::CallOptions options,
+                                  const google::protobuf::MessageLite& request,
+                                  google::protobuf::MessageLite& reply) override {
+    return impl_->CallRaw(path, stream, flow, std::move(options), request, reply);
+  }
+
+ private:
+  const std::shared_ptr<QueuesImpl> impl_;
+};
+
+}  // namespace
+
+std::unique_ptr<Queues> Queues::Create(net::Loop& loop, Options options) {
+  auto impl = std::make_shared<QueuesImpl>(loop, std::move(options));
+  impl->Follow();
+  return std::make_unique<QueuesHandle>(std::move(impl));
+}
+
+}  // namespace posthorn::cluster

@@ -1,0 +1,44 @@
+#pragma once
+
+// The delivery queue as its callers see it, one replica or many: any of them takes a message.
+// Invariants:
+//  1. Each call goes to one replica and is never repeated at another: it may have happened.
+//  2. A replica whose connection is down, or that failed a moment ago, is passed over before
+//     anything is sent, as long as there is another.
+// One net::Loop.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/rpc/client.h"
+
+namespace posthorn::net {
+class Loop;
+}
+
+namespace posthorn::cluster {
+
+class Queues : public rpc::Client {
+ public:
+  struct Options {
+    // "unix:/path", "host:port"; "dns:///name:port" stands for each address that name has, looked
+    // up again every now and then.
+    std::vector<std::string> targets;
+    // Makes the client of a target.
+    std::function<std::unique_ptr<rpc::Client>(const std::string&)> connect;
+    // The targets that a "dns:///…" stands for now; blocks. Empty: not known. Null: by the system.
+    std::function<std::vector<std::string>(const std::string&)> look_up = {};
+  };
+  static std::unique_ptr<Queues> Create(net::Loop& loop, Options options);
+
+  struct Replica {
+    std::string target;
+    std::shared_ptr<rpc::Client> client;
+  };
+  // All that are known, for questions to each.
+  virtual std::vector<Replica> All() = 0;
+};
+
+}  // namespace posthorn::cluster

@@ -1,0 +1,388 @@
+// The queue's journals against one description: files of one machine, and rows of the store's
+// database (SQLite, MariaDB) over real connections. Then what only the second kind has: epochs,
+// lost answers, replicas that inherit.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "delivery-queue/journal/local_journal.h"
+#include "delivery-queue/journal/store_journal.h"
+#include "lib/base/clock.h"
+#include "lib/base/strings.h"
+#include "lib/file/file_system.h"
+#include "lib/net/loop.h"
+#include "lib/rpc/client.h"
+#include "lib/rpc/methods/store.h"
+#include "lib/rpc/server.h"
+#include "lib/testing/mariadb.h"
+#include "lib/testing/run_task.h"
+#include "lib/testing/temp_dir.h"
+#include "store-service/database/sql/mysql.h"
+#include "store-service/database/sql/sqlite.h"
+#include "store-service/queue/queue_journals.h"
+
+namespace posthorn::delivery_queue {
+namespace {
+
+using std::chrono::milliseconds;
+using store_service::QueueJournals;
+using store_service::QueueLeaseTimes;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+namespace sql = store_service::sql;
+using testing::RunTask;
+
+constexpr milliseconds kPatience{20000};
+
+EntryKey Key(int n, uint32_t part = 0) {
+  return {base::MessageId::Derive(base::MessageId(), std::to_string(n)), part};
+}
+
+// A client whose answers, or questions, get lost on demand.
+class Lossy final : public rpc::Client {
+ public:
+  explicit Lossy(rpc::Client& next) : next_(next) {}
+  std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,
+                                      rpc::Flow flow, rpc::CallOptions options) override {
+    return next_.Start(path, stream, flow, std::move(options));
+  }
+  net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, rpc::Flow flow,
+                                  rpc::CallOptions options,
+                                  const google::protobuf::MessageLite& request,
+                                  google::protobuf::MessageLite& reply) override {
+    if (away) co_return base::Unavailable("away");
+    ++calls;
+    const absl::Status status =
+        co_await next_.CallRaw(path, stream, flow, std::move(options), request, reply);
+    if (lose_answers > 0) {
+      --lose_answers;
+      co_return base::Unavailable("the answer was lost");
+    }
+    co_return status;
+  }
+  bool connected() const override { return !away; }
+
+  bool away = false;
+  int lose_answers = 0;
+  int calls = 0;
+
+ private:
+  rpc::Client& next_;
+};
+
+// A store that serves only journals.
+class Store {
+ public:
+  Store(net::Loop& loop, sql::Database& database, QueueLeaseTimes times, const std::string& socket)
+      : journals_(QueueJournals::Open(loop, database, times).value()),
+        server_(rpc::Server::Create(
+            loop, {.addresses = {{socket, "delivery-queue"}}, .process = "store-service"})) {
+    journals_->Register(*server_);
+    EXPECT_TRUE(server_->Start().ok());
+  }
+  ~Store() { server_->Stop(milliseconds(0)); }
+  QueueJournals& journals() { return *journals_; }
+
+ private:
+  std::unique_ptr<QueueJournals> journals_;
+  std::unique_ptr<rpc::Server> server_;
+};
+
+enum class Kind { kFiles, kSqlite, kMariadb };
+
+std::string NameOf(const ::testing::TestParamInfo<Kind>& info) {
+  if (info.param == Kind::kFiles) return "Files";
+  return info.param == Kind::kSqlite ? "Sqlite" : "Mariadb";
+}
+
+class QueueJournalTest : public ::testing::TestWithParam<Kind> {
+ protected:
+  static void TearDownTestSuite() { mariadb_.reset(); }
+  void SetUp() override {
+    if (GetParam() == Kind::kFiles) return;
+    if (GetParam() == Kind::kSqlite) {
+      database_ = sql::OpenSqlite({.path = directory_.File("queue.db"), .vfs = ""});
+    } else {
+      if (!mariadb_) mariadb_ = posthorn::testing::MariadbServer::Start();
+      ASSERT_TRUE(mariadb_);
+      mysql::Options options;
+      options.target = mysql::ParseTarget(mariadb_->Url(mariadb_->NewDatabase())).value();
+      options.password = mariadb_->kPassword;
+      database_ = sql::OpenMysql(options);
+    }
+    const std::string socket = "unix:" + directory_.File("store.sock");
+    store_ = std::make_unique<Store>(loop_, *database_, times_, socket);
+    client_ = rpc::Client::Create(loop_, {socket});
+    lossy_ = std::make_unique<Lossy>(*client_);
+  }
+  void TearDown() override {
+    journal_.reset();
+    other_.reset();
+    lossy_.reset();
+    client_.reset();
+    store_.reset();
+  }
+
+  std::unique_ptr<Journal> OpenFor(const std::string& name, bool reopened = false,
+                                   int* over = nullptr) {
+    StoreJournalOptions options;
+    options.name = name;
+    options.instance = std::string(base::MessageId::New().bytes());
+    options.reopened = reopened;
+    options.renew = milliseconds(20);
+    if (over != nullptr) options.over = [over] { ++*over; };
+    auto opened = RunTask(loop_, OpenStoreJournal(loop_, *lossy_, std::move(options)));
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    return opened.ok() ? *std::move(opened) : nullptr;
+  }
+  void Open() {
+    if (journal_) RunTask(loop_, journal_->Close());
+    journal_.reset();
+    journal_ = GetParam() == Kind::kFiles
+                   ? OpenLocalJournal(loop_, file::Real(), {directory_.File("journal")}).value()
+                   : OpenFor("a", false, &over_);
+  }
+  void RunUntil(const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    RunTask(loop_,
+            [](net::Loop& loop, const std::function<bool()>& done,
+               std::chrono::steady_clock::time_point end) -> net::Task<void> {
+              while (!done() && std::chrono::steady_clock::now() < end)
+                co_await net::Sleep(loop, milliseconds(1));
+            }(loop_, done, end));
+    EXPECT_TRUE(done());
+  }
+  absl::Status Put(Journal& journal, EntryKey key, const std::string& record, uint64_t blob = 1) {
+    std::optional<absl::Status> answer;
+    journal.Put(key, blob, record, [&](absl::Status status) { answer = std::move(status); });
+    RunUntil([&] { return answer.has_value(); });
+    return answer.value_or(base::Internal("no answer"));
+  }
+  std::map<EntryKey, std::string> Live(Journal& journal) {
+    std::map<EntryKey, std::string> live;
+    const auto visit = [&](EntryKey key, std::string record) { live[key] = std::move(record); };
+    EXPECT_TRUE(RunTask(loop_, journal.ForEach(visit)).ok());
+    return live;
+  }
+  int64_t Rows(std::string_view table) {
+    auto db = database_->Connect().value();
+    return db->Integer(base::StrCat("SELECT count(*) FROM ", table)).value();
+  }
+  static inline std::unique_ptr<posthorn::testing::MariadbServer> mariadb_;
+  QueueLeaseTimes times_;
+  posthorn::testing::TempDir directory_;
+  net::Loop loop_;
+  std::unique_ptr<sql::Database> database_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<rpc::Client> client_;
+  std::unique_ptr<Lossy> lossy_;
+  std::unique_ptr<Journal> journal_, other_;
+  int over_ = 0;
+};
+
+TEST_P(QueueJournalTest, WhatWasAnsweredIsThereAfterARestart) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  ASSERT_TRUE(Put(*journal_, Key(2), std::string("t\0wo", 4)).ok());
+  ASSERT_TRUE(Put(*journal_, Key(1), "one again").ok());
+  const std::string id = journal_->id();
+  Open();
+  EXPECT_THAT(Live(*journal_), UnorderedElementsAre(Pair(Key(1), "one again"),
+                                                    Pair(Key(2), std::string("t\0wo", 4))));
+  EXPECT_EQ(journal_->id(), id);
+  EXPECT_EQ(RunTask(loop_, journal_->Read(Key(1))).value(), "one again");
+}
+
+TEST_P(QueueJournalTest, FinishedKeysStayGone) {
+  Open();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(Put(*journal_, Key(i), "x").ok());
+  for (int i = 0; i < 100; ++i) journal_->Done(Key(i), Journal::Urgency::kRides);
+  ASSERT_TRUE(Put(*journal_, Key(1000), "last").ok());
+  EXPECT_TRUE(absl::IsNotFound(RunTask(loop_, journal_->Read(Key(7))).status()));
+  Open();
+  EXPECT_THAT(Live(*journal_), UnorderedElementsAre(Pair(Key(1000), "last")));
+}
+
+TEST_P(QueueJournalTest, TheNewestWordOfOneBatchCounts) {
+  Open();
+  int answers = 0;
+  const auto count = [&](const absl::Status& status) { answers += status.ok() ? 1 : 0; };
+  journal_->Put(Key(1), 1, "a", count);
+  journal_->Put(Key(1), 1, "b", count);
+  journal_->Put(Key(2), 1, "c", count);
+  journal_->Done(Key(2), Journal::Urgency::kRides);
+  journal_->Put(Key(3, 1), 1, "page", count);
+  journal_->Put(Key(3), 1, "whole", count);
+  RunUntil([&] { return answers == 5; });
+  Open();
+  EXPECT_THAT(Live(*journal_), UnorderedElementsAre(Pair(Key(1), "b"), Pair(Key(3), "whole"),
+                                                    Pair(Key(3, 1), "page")));
+}
+
+TEST_P(QueueJournalTest, ManyAndLargeRecordsComeBackPageByPage) {
+  Open();
+  int answers = 0;
+  for (int i = 0; i < 2500; ++i)
+    journal_->Put(Key(i), 1, std::to_string(i), [&](const absl::Status&) { ++answers; });
+  for (int i = 2500; i < 2505; ++i)
+    journal_->Put(Key(i), 1, std::string(700'000, 'x'), [&](const absl::Status&) { ++answers; });
+  RunUntil([&] { return answers == 2505; });
+  EXPECT_THAT(Live(*journal_), SizeIs(2505));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, QueueJournalTest,
+                         ::testing::Values(Kind::kFiles, Kind::kSqlite, Kind::kMariadb), NameOf);
+
+class StoreJournalTest : public QueueJournalTest {};
+
+TEST_P(StoreJournalTest, LostAnswersAreRepeatedAndWriteOnce) {
+  Open();
+  lossy_->lose_answers = 3;
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  ASSERT_TRUE(Put(*journal_, Key(2), "two").ok());
+  EXPECT_EQ(lossy_->lose_answers, 0);
+  EXPECT_THAT(Live(*journal_), SizeIs(2));
+}
+
+TEST_P(StoreJournalTest, NewMailIsRefusedWhileTheStoreIsAwayAndOldStatesWait) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  lossy_->away = true;
+  std::optional<absl::Status> state, late;
+  journal_->Put(Key(1), 1, "deferred", [&](absl::Status status) { state = std::move(status); });
+  RunUntil([&] { return !journal_->Ready().ok(); });
+  journal_->PutNew(Key(2), 1, "new", [&](absl::Status status) { late = std::move(status); });
+  RunUntil([&] { return late.has_value(); });
+  EXPECT_TRUE(absl::IsUnavailable(*late));
+  EXPECT_FALSE(state.has_value());
+  lossy_->away = false;
+  RunUntil([&] { return state.has_value(); });
+  EXPECT_TRUE(state->ok());
+  EXPECT_TRUE(journal_->Ready().ok());
+  EXPECT_THAT(Live(*journal_), UnorderedElementsAre(Pair(Key(1), "deferred")));
+}
+
+TEST_P(StoreJournalTest, AnEpochThatIsOverWritesNothingAndIsTold) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  other_ = OpenFor("a");  // a new process of the same name
+  EXPECT_TRUE(other_->interrupted());
+  journal_->Done(Key(1), Journal::Urgency::kSoon);
+  RunUntil([&] { return over_ == 1; });
+  EXPECT_TRUE(absl::IsUnavailable(Put(*journal_, Key(2), "late")));
+  EXPECT_EQ(journal_->LeaseLeft(), milliseconds(0));
+  EXPECT_THAT(Live(*other_), UnorderedElementsAre(Pair(Key(1), "one")));
+  EXPECT_EQ(over_, 1);
+}
+
+TEST_P(StoreJournalTest, TwoLivingProcessesOfOneNameAreNoticed) {
+  Open();
+  StoreJournalOptions options{.name = "a", .instance = std::string(16, 'x'), .reopened = true};
+  const auto second = RunTask(loop_, OpenStoreJournal(loop_, *lossy_, std::move(options)));
+  EXPECT_TRUE(absl::IsAlreadyExists(second.status()));
+}
+
+TEST_P(StoreJournalTest, ADeadReplicasMailIsInheritedOnce) {
+  Open();
+  int answers = 0;
+  for (int i = 0; i < 1500; ++i)
+    journal_->Put(Key(i), 7, std::to_string(i), [&](const absl::Status&) { ++answers; });
+  RunUntil([&] { return answers == 1500; });
+  std::map<EntryKey, std::string> first, second;
+  std::vector<bool> ends;
+  std::unique_ptr<Journal> third = OpenFor("c");
+  other_ = OpenFor("b");
+  const auto heir = [&ends](std::map<EntryKey, std::string>& into) {
+    return Journal::Heir{
+        [&into](EntryKey key, std::string record) { into[key] = std::move(record); },
+        [&ends](bool interrupted) { ends.push_back(interrupted); }};
+  };
+  other_->SetHeir(heir(first));
+  third->SetHeir(heir(second));
+  // As if killed: nothing is said, and the lease ends (a last renewal may still be on its way).
+  auto db = database_->Connect().value();
+  journal_.reset();
+  RunUntil([&] {
+    EXPECT_TRUE(
+        db->Run("UPDATE queue_journal SET expires_ms=1,beat=beat+1 WHERE owner=?1", "a").ok());
+    return ends.size() == 1;
+  });
+  EXPECT_EQ(first.size() + second.size(), 1500u);
+  EXPECT_TRUE(first.empty() || second.empty());
+  EXPECT_EQ(Rows("queue_journal"), 2);
+  Journal& owner = first.empty() ? *third : *other_;
+  EXPECT_THAT(Live(owner), SizeIs(1500));
+  EXPECT_TRUE(ends[0]);
+  for (int i = 0; i < 1500; ++i) owner.Done(Key(i), Journal::Urgency::kSoon);
+  RunUntil([&] { return Rows("queue_entry") == 0; });
+}
+
+TEST_P(StoreJournalTest, WhoComesBackAfterItsMailWasInheritedBeginsANewJournal) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  lossy_->away = true;
+  RunUntil([&] { return !journal_->Ready().ok(); });
+  Lossy healthy(*client_);
+  StoreJournalOptions options{
+      .name = "b", .instance = std::string(16, 'b'), .renew = milliseconds(20)};
+  other_ = RunTask(loop_, OpenStoreJournal(loop_, healthy, std::move(options))).value();
+  std::map<EntryKey, std::string> got;
+  bool ended = false;
+  other_->SetHeir({[&](EntryKey key, std::string record) { got[key] = std::move(record); },
+                   [&](bool) { ended = true; }});
+  auto db = database_->Connect().value();
+  RunUntil([&] {
+    EXPECT_TRUE(
+        db->Run("UPDATE queue_journal SET expires_ms=1,beat=beat+1 WHERE owner=?1", "a").ok());
+    return ended;
+  });
+  EXPECT_THAT(got, UnorderedElementsAre(Pair(Key(1), "one")));
+  lossy_->away = false;
+  RunUntil([&] { return over_ == 1; });
+  const std::string old = journal_->id();
+  journal_ = OpenFor("a", true);
+  EXPECT_NE(journal_->id(), old);
+  EXPECT_THAT(Live(*journal_), IsEmpty());
+  EXPECT_FALSE(journal_->interrupted());
+  other_.reset();
+}
+
+TEST_P(StoreJournalTest, AClosedJournalWaitsForItsOwnerAndThenGoesToAnother) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  RunTask(loop_, journal_->Close());
+  EXPECT_TRUE(absl::IsUnavailable(Put(*journal_, Key(2), "late")));
+  Open();
+  EXPECT_FALSE(journal_->interrupted());
+  EXPECT_THAT(Live(*journal_), SizeIs(1));
+}
+
+TEST_P(StoreJournalTest, TheCollectorIsAnsweredFromTheTables) {
+  Open();
+  EXPECT_EQ(RunTask(loop_, store_->journals().OldestUnfinishedMs()).value(), INT64_MAX);
+  const EntryKey old{base::MessageId::New(), 0};
+  ASSERT_TRUE(Put(*journal_, old, "one", 7).ok());
+  ASSERT_TRUE(Put(*journal_, {base::MessageId::New(), 0}, "two", UINT64_MAX).ok());
+  journal_.reset();  // nobody needs to be there
+  EXPECT_THAT(RunTask(loop_, store_->journals().Held({7, 8, UINT64_MAX})).value(),
+              ::testing::ElementsAre(7, UINT64_MAX));
+  EXPECT_EQ(RunTask(loop_, store_->journals().OldestUnfinishedMs()).value(), old.message.millis());
+}
+
+TEST_P(StoreJournalTest, LeaseIsRenewedByTheDatabasesClock) {
+  Open();
+  const milliseconds first = journal_->LeaseLeft();
+  EXPECT_GT(first, milliseconds(60000));
+  EXPECT_LE(first, milliseconds(times_.lease_ms));
+  const int calls = lossy_->calls;
+  RunUntil([&] { return lossy_->calls > calls + 3; });
+  EXPECT_GT(journal_->LeaseLeft(), milliseconds(times_.lease_ms - 5000));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StoreJournalTest, ::testing::Values(Kind::kSqlite, Kind::kMariadb),
+                         NameOf);
+
+}  // namespace
+}  // namespace posthorn::delivery_queue
