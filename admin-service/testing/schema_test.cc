@@ -18,6 +18,7 @@
 #include "admin-service/service/admin.h"
 #include "admin-service/testing/gadget.pb.h"
 #include "lib/base/strings.h"
+#include "lib/cluster/queues.h"
 #include "lib/net/loop.h"
 #include "lib/rpc/client.h"
 #include "lib/rpc/server.h"
@@ -79,8 +80,13 @@ class OwnAdmin {
             loop_, {.addresses = {{"unix:" + dir + "/run/admin.cli/sock", "cli", 0600}},
                     .process = "admin-service"})),
         store_(rpc::Client::Create(loop_, {"unix:" + dir + "/run/store.admin-service/sock", ""})),
+        queues_(cluster::Queues::Create(loop_, {.connect =
+                                                    [this](const std::string& target) {
+                                                      return rpc::Client::Create(loop_,
+                                                                                 {target, ""});
+                                                    }})),
         objects_(NewRemoteObjectStore(*store_)),
-        admin_(loop_, config::Schema::Generated(), *objects_, *store_, *store_,
+        admin_(loop_, config::Schema::Generated(), *objects_, *store_, *queues_,
                {std::string(32, 'k'), dir + "/admin.password", "test"}) {
     samples::Gadget::descriptor();
     std::filesystem::create_directories(dir + "/run/admin.cli");
@@ -102,6 +108,7 @@ class OwnAdmin {
   net::Loop loop_;
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<rpc::Client> store_;
+  std::unique_ptr<cluster::Queues> queues_;
   std::unique_ptr<ObjectStore> objects_;
   Admin admin_;
   std::thread thread_;
@@ -169,7 +176,7 @@ TEST_F(SchemaTest, ANewKindNeedsNothingButItsProto) {
   // completion: kinds, names, fields, enum values, referred objects
   const auto complete = [&](const std::string& words) {
     return Shell("POSTHORN_DIR=" + directory_.path() + " " + kPrograms + "/posthorn __complete " +
-               words)
+                 words)
         .text;
   };
   EXPECT_EQ(complete("get gad"), "gadget\n");

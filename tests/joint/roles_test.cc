@@ -206,6 +206,7 @@ std::set<const google::protobuf::FileDescriptor*> Contracts() {
           store::v1::DeliverRequest::descriptor()->file(),
           store::v1::SyncRequest::descriptor()->file(),
           store::v1::ClusterMap::descriptor()->file(),
+          store::v1::QueueLease::descriptor()->file(),
           admin::v1::ApplyRequest::descriptor()->file(),
           queue::v1::EnqueueRequest::descriptor()->file(),
           spam::v1::CheckEnvelopeRequest::descriptor()->file()};
