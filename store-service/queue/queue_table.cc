@@ -13,7 +13,7 @@ constexpr size_t kIdBytes = 16;
 constexpr size_t kPageBytes = 1 << 20;
 constexpr int kPageRecords = 1000;
 constexpr size_t kLargestRecord = 6U << 20;  // with a page or a batch one RPC message
-constexpr int kManyRows = 32;                 // in one statement
+constexpr int kManyRows = 32;                // in one statement
 constexpr int kManyBlobs = 100;
 
 absl::Status EpochOver() { return base::Precondition("this epoch of the journal is over"); }
@@ -133,8 +133,10 @@ absl::StatusOr<v1::OpenQueueJournalReply> QueueTable::Open(
     }
     if (!mine.id.empty()) return Take(mine, request.name(), request.instance());
     mine = {NewId(), request.name(), request.instance(), 0, 0, 0, 0, true};
-    return db_.Run("INSERT INTO queue_journal VALUES(?1,?2,?3,1,0,?4,0,0)", sql::Bytes(mine.id),
-                   mine.owner, sql::Bytes(mine.instance), now + times_.lease_ms);
+    return db_.Run(
+        "INSERT INTO queue_journal(id,owner,instance,epoch,batch,expires_ms,beat,closed)"
+        " VALUES(?1,?2,?3,1,0,?4,0,0)",
+        sql::Bytes(mine.id), mine.owner, sql::Bytes(mine.instance), now + times_.lease_ms);
   });
   RETURN_IF_ERROR(AsUnavailable(status));
   v1::OpenQueueJournalReply reply;

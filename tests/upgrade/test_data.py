@@ -36,6 +36,8 @@ def differences(expected, found, path=""):
         missing = [f"{path}/{key} is missing" for key in expected.keys() - found.keys()]
         return missing + [text for key in expected.keys() & found.keys()
                           for text in differences(expected[key], found[key], f"{path}/{key}")]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        return [text for i, pair in enumerate(zip(expected, found)) for text in differences(*pair, f"{path}[{i}]")]
     return [] if expected == found else [f"{path}: {expected!r} was written, {found!r} is found"]
 
 
