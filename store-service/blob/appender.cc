@@ -8,6 +8,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/metrics.h"
+#include "store-service/blob/record.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -71,9 +72,11 @@ bool Appender::Take(std::vector<Message>& batch, std::vector<AppendDone>& refuse
   refused.swap(refused_);
   batch.swap(waiting_);
   uint64_t bytes = 0;
+  uint64_t stored = 0;  // many tiny ones are mostly headers
   for (size_t i = 0; i < batch.size(); ++i) {
     const uint64_t more = batch[i].body.size() + batch[i].aux.size();
-    if (bytes + more > limits_.batch_bytes && i > 0) {
+    stored += RecordSize(batch[i].body.size(), batch[i].aux.size());
+    if (stored > limits_.batch_bytes && i > 0) {
       const auto rest = batch.begin() + static_cast<std::ptrdiff_t>(i);
       waiting_.assign(std::make_move_iterator(rest), std::make_move_iterator(batch.end()));
       batch.erase(rest, batch.end());

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A small S3 server for tests that believes nothing: every request must be signed (SigV4, computed here from the
-specification alone), its body must have the hash it was signed with, and unknown requests are refused.
+specification alone), its body must have the hash it was signed with, unknown requests are refused, and so is a name
+that is there already with other bytes.
 
     strict_server.py ROOT [PORT]
 
@@ -182,6 +183,10 @@ class Handler(BaseHTTPRequestHandler):
         raise Refused(405, "MethodNotAllowed")
 
     def put(self, key, body, kind):
+        if os.path.exists(self.file_of(key)):
+            with open(self.file_of(key), "rb") as there:
+                if there.read() != body:
+                    raise Refused(400, "NameWrittenWithTwoContents")
         temporary = f"{self.file_of(key)}.{threading.get_ident()}.part"
         with open(temporary, "wb") as out:
             out.write(body)

@@ -45,7 +45,7 @@ absl::StatusOr<std::vector<uint64_t>> ObjectCollection::Destroy(const std::vecto
   marks_.AddDead(keys);
   std::map<uint64_t, std::vector<uint64_t>> by_segment;
   for (const uint64_t key : keys) by_segment[SegmentOf(key)].push_back(key);
-  ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments(client_));
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, Segments());
   for (const uint64_t segment : segments) {
     RETURN_IF_ERROR(Tidy(segment, marks_.DeadOf(segment)));
   }

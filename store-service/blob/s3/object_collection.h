@@ -7,6 +7,8 @@
 //  2. Runs of small ones and mostly dead ones are merged: the new object says where everything
 //  lies.
 //  3. What was merged is deleted when readers had time to find the new one.
+// A segment that the registry knows, and whose own object is lost, gets it again from what its
+// objects' heads say.
 
 #include <functional>
 #include <memory>
@@ -18,6 +20,7 @@
 #include "store-service/blob/s3/object_reader.h"
 #include "store-service/blob/s3/units.h"
 #include "store-service/blob/segment.h"
+#include "store-service/blob/segment_registry.h"
 
 namespace posthorn::store_service {
 
@@ -34,8 +37,9 @@ struct MergeRules {
 
 class ObjectCollection {
  public:
-  ObjectCollection(S3Client& client, ObjectReader& reader, BlobMarks& marks, MergeRules rules)
-      : client_(client), reader_(reader), marks_(marks), rules_(rules) {}
+  ObjectCollection(S3Client& client, ObjectReader& reader, SegmentRegistry& registry,
+                   BlobMarks& marks, MergeRules rules)
+      : client_(client), reader_(reader), registry_(registry), marks_(marks), rules_(rules) {}
 
   // As BlobStore's.
   absl::StatusOr<std::vector<uint64_t>> Destroy(const std::vector<uint64_t>& keys);
@@ -51,6 +55,8 @@ class ObjectCollection {
  private:
   using Keys = std::unordered_set<uint64_t>;
   struct Walk;
+  absl::StatusOr<std::vector<uint64_t>> Segments();
+  absl::Status Mend(const SegmentRow& row);
   absl::Status Tidy(uint64_t segment, const Keys& dead);
   absl::Status DeleteReplaced(std::vector<Unit>& units);
   absl::Status DeleteDead(std::vector<Unit>& units, const Keys& dead, std::vector<double>& shares);
@@ -69,6 +75,7 @@ class ObjectCollection {
 
   S3Client& client_;
   ObjectReader& reader_;
+  SegmentRegistry& registry_;
   BlobMarks& marks_;
   const MergeRules rules_;
   std::mutex totals_mutex_;

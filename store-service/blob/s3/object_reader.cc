@@ -35,15 +35,14 @@ absl::StatusOr<RecordHeader> HeaderIn(std::string_view bytes, const BlobRef& ref
 
 class ObjectBlobReader final : public BlobReader {
  public:
-  ObjectBlobReader(ObjectReader& reader, ObjectReader::Place place)
-      : reader_(reader), place_(std::move(place)) {}
+  ObjectBlobReader(ObjectReader& reader, const BlobRef& ref, ObjectReader::Place place)
+      : reader_(reader), ref_(ref), place_(std::move(place)) {}
 
   absl::StatusOr<std::string> Next(size_t most) override {
     if (used_ == ahead_.size()) {
       const uint64_t length = std::min(kReadAhead, place_.header.length - done_);
       if (length == 0) return std::string();
-      ASSIGN_OR_RETURN(
-          ahead_, reader_.ReadExactly(place_.object, place_.offset + kHeaderBytes + done_, length));
+      ASSIGN_OR_RETURN(ahead_, ReadAhead(length));
       used_ = 0;
       done_ += length;
       crc_ = base::Crc32c(ahead_, crc_);
@@ -58,8 +57,18 @@ class ObjectBlobReader final : public BlobReader {
   }
 
  private:
+  absl::StatusOr<std::string> ReadAhead(uint64_t length) {
+    absl::StatusOr<std::string> part =
+        reader_.ReadExactly(place_.object, place_.offset + kHeaderBytes + done_, length);
+    if (!absl::IsNotFound(part.status())) return part;
+    // It was merged since, and its object deleted.
+    ASSIGN_OR_RETURN(place_, reader_.Locate(ref_));
+    return reader_.ReadExactly(place_.object, place_.offset + kHeaderBytes + done_, length);
+  }
+
   ObjectReader& reader_;
-  const ObjectReader::Place place_;
+  const BlobRef ref_;
+  ObjectReader::Place place_;
   std::string ahead_;
   size_t used_ = 0;
   uint64_t done_ = 0;
@@ -94,6 +103,21 @@ absl::StatusOr<uint32_t> ObjectReader::SaltOf(uint64_t segment) {
   if (!head || head->number != segment) return Damaged(name, 0, "damaged head");
   const std::lock_guard lock(mutex_);
   salts_[segment] = head->salt;
+  return head->salt;
+}
+
+absl::StatusOr<uint32_t> ObjectReader::SaltFor(const UnitName& written) {
+  const absl::StatusOr<uint32_t> salt = SaltOf(written.segment);
+  const bool lost =
+      absl::IsNotFound(salt.status()) || salt.status().code() == absl::StatusCode::kDataLoss;
+  if (!lost) return salt;
+  ASSIGN_OR_RETURN(const S3Range range, client_.Get(NameOf(written), 0, kFirstRecord));
+  const std::optional<SegmentHead> head = DecodeSegmentHead(range.bytes);
+  if (!head || head->number != ObjectNumber(written.segment, written.first)) return salt;
+  on_lost_salt_(written.segment, base::StrCat(SegmentObject(written.segment),
+                                              " is lost: ", base::Message(salt.status())));
+  const std::lock_guard lock(mutex_);
+  salts_[written.segment] = head->salt;
   return head->salt;
 }
 
@@ -145,7 +169,6 @@ std::vector<UnitName> ObjectReader::PacksOver(uint64_t key) {
 // more with a new list when they are nowhere.
 template <class Fetch>
 auto ObjectReader::Fetching(uint64_t key, const Fetch& fetch) -> decltype(fetch("", 0, 0)) {
-  ASSIGN_OR_RETURN(const uint32_t salt, SaltOf(SegmentOf(key)));
   for (int round = 0;; ++round) {
     for (const UnitName& pack : PacksOver(key)) {
       const auto map = MapOf(pack);
@@ -160,7 +183,9 @@ auto ObjectReader::Fetching(uint64_t key, const Fetch& fetch) -> decltype(fetch(
       maps_.Erase(NameOf(pack));
     }
     const UnitName written{.segment = SegmentOf(key), .first = IndexOf(key), .last = IndexOf(key)};
-    auto result = fetch(NameOf(written), PlaceOf(key), salt);
+    const absl::StatusOr<uint32_t> salt = SaltFor(written);
+    auto result = salt.ok() ? fetch(NameOf(written), PlaceOf(key), *salt)
+                            : decltype(fetch("", 0, 0))(salt.status());
     if (!absl::IsNotFound(result.status()) || round == 1) return result;
     RETURN_IF_ERROR(LookForPacks(SegmentOf(key)));
   }
@@ -229,6 +254,16 @@ absl::StatusOr<ObjectReader::Place> ObjectReader::Locate(const BlobRef& ref) {
   });
 }
 
+absl::StatusOr<std::string> ObjectReader::ReadPart(const BlobRef& ref, uint64_t offset,
+                                                   uint64_t length) {
+  return Fetching(
+      ref.key,
+      [&](const std::string& object, uint64_t at, uint32_t salt) -> absl::StatusOr<std::string> {
+        RETURN_IF_ERROR(FetchHeader(ref, object, at, salt).status());
+        return ReadExactly(object, at + kHeaderBytes + offset, length);
+      });
+}
+
 absl::StatusOr<std::string> ObjectReader::Read(const BlobRef& ref, uint64_t offset,
                                                uint64_t length) {
   if (offset > ref.size || length > ref.size - offset) {
@@ -239,10 +274,7 @@ absl::StatusOr<std::string> ObjectReader::Read(const BlobRef& ref, uint64_t offs
     ASSIGN_OR_RETURN(const std::shared_ptr<const Record> record, ReadRecord(ref));
     return record->body.substr(offset, length);
   }
-  if (length < ref.size) {
-    ASSIGN_OR_RETURN(const Place place, Locate(ref));
-    return ReadExactly(place.object, place.offset + kHeaderBytes + offset, length);
-  }
+  if (length < ref.size) return ReadPart(ref, offset, length);
   ASSIGN_OR_RETURN(const std::unique_ptr<BlobReader> reader, OpenReader(ref));
   std::string body;
   while (body.size() < ref.size) {
@@ -257,14 +289,17 @@ absl::StatusOr<std::string> ObjectReader::ReadAux(const BlobRef& ref) {
     ASSIGN_OR_RETURN(const std::shared_ptr<const Record> record, ReadRecord(ref));
     return record->aux;
   }
-  ASSIGN_OR_RETURN(const Place place, Locate(ref));
-  ASSIGN_OR_RETURN(std::string aux,
-                   ReadExactly(place.object, place.offset + kHeaderBytes + place.header.length,
-                               place.header.aux_length));
-  if (base::Crc32c(aux) != place.header.aux_crc) {
-    return Damaged(place.object, place.offset, "the digest's checksum differs");
-  }
-  return aux;
+  return Fetching(
+      ref.key,
+      [&](const std::string& object, uint64_t at, uint32_t salt) -> absl::StatusOr<std::string> {
+        ASSIGN_OR_RETURN(const Place place, FetchHeader(ref, object, at, salt));
+        ASSIGN_OR_RETURN(std::string aux, ReadExactly(object, at + kHeaderBytes + ref.size,
+                                                      place.header.aux_length));
+        if (base::Crc32c(aux) != place.header.aux_crc) {
+          return Damaged(object, at, "the digest's checksum differs");
+        }
+        return aux;
+      });
 }
 
 absl::StatusOr<std::unique_ptr<BlobReader>> ObjectReader::OpenReader(const BlobRef& ref) {
@@ -273,7 +308,8 @@ absl::StatusOr<std::unique_ptr<BlobReader>> ObjectReader::OpenReader(const BlobR
     return std::unique_ptr<BlobReader>(std::make_unique<StringReader>(record->body));
   }
   ASSIGN_OR_RETURN(Place place, Locate(ref));
-  return std::unique_ptr<BlobReader>(std::make_unique<ObjectBlobReader>(*this, std::move(place)));
+  return std::unique_ptr<BlobReader>(
+      std::make_unique<ObjectBlobReader>(*this, ref, std::move(place)));
 }
 
 }  // namespace posthorn::store_service

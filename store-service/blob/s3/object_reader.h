@@ -3,6 +3,7 @@
 // Messages out of objects, checked. Any thread; blocks for the network. What was read lately is
 // kept in memory.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,8 +21,14 @@ namespace posthorn::store_service {
 
 class ObjectReader {
  public:
-  ObjectReader(S3Client& client, size_t cache_bytes)
-      : client_(client), records_(cache_bytes), maps_(cache_bytes / 4 + kLeastMaps) {}
+  // Told, by whatever thread meets it, that the object which says a segment's salt is lost or
+  // damaged; reading goes on by what each object's own head says.
+  using OnLostSalt = std::function<void(uint64_t segment, std::string what)>;
+  ObjectReader(S3Client& client, size_t cache_bytes, OnLostSalt on_lost_salt)
+      : client_(client),
+        on_lost_salt_(std::move(on_lost_salt)),
+        records_(cache_bytes),
+        maps_(cache_bytes / 4 + kLeastMaps) {}
 
   // The contracts are BlobStore's.
   absl::StatusOr<std::string> Read(const BlobRef& ref, uint64_t offset, uint64_t length);
@@ -42,6 +49,8 @@ class ObjectReader {
     RecordHeader header;
   };
   absl::StatusOr<Place> Locate(const BlobRef& ref);
+  // `length` bytes of the body, unchecked.
+  absl::StatusOr<std::string> ReadPart(const BlobRef& ref, uint64_t offset, uint64_t length);
   // Exactly `length` bytes. kDataLoss when the object ends before.
   absl::StatusOr<std::string> ReadExactly(const std::string& object, uint64_t at, uint64_t length);
 
@@ -54,6 +63,7 @@ class ObjectReader {
   absl::StatusOr<std::shared_ptr<const Record>> ReadRecord(const BlobRef& ref);
   absl::StatusOr<Record> FetchRecord(const BlobRef& ref, const std::string& object, uint64_t at,
                                      uint32_t salt);
+  absl::StatusOr<uint32_t> SaltFor(const UnitName& written);
   absl::StatusOr<Place> FetchHeader(const BlobRef& ref, const std::string& object, uint64_t at,
                                     uint32_t salt);
   template <class Fetch>
@@ -62,6 +72,7 @@ class ObjectReader {
   absl::Status LookForPacks(uint64_t segment);
 
   S3Client& client_;
+  const OnLostSalt on_lost_salt_;
   LruCache<uint64_t, Record> records_;
   LruCache<std::string, PackMap> maps_;
   std::mutex mutex_;

@@ -10,8 +10,10 @@
 namespace posthorn::store_service {
 namespace {
 
-constexpr uint64_t kMostMessage = uint64_t{1} << 32;
 constexpr uint64_t kBodyAt = kFirstRecord + kHeaderBytes;
+// Digest, padding and mark.
+constexpr uint64_t kMostAround = uint64_t{2} << 20;
+static_assert(ObjectUploads::Limits().message_bytes + kMostAround <= kMostPut);
 
 }  // namespace
 
@@ -25,7 +27,8 @@ class ObjectUpload final : public Upload {
 
   absl::Status Write(std::string_view chunk) override {
     if (file_ == nullptr) return base::Precondition("the upload is over");
-    if (length_ + chunk.size() > kMostMessage) return base::Exhausted("the message is too large");
+    if (length_ + chunk.size() > uploads_.limits_.message_bytes)
+      return base::Exhausted("the message is too large");
     RETURN_IF_ERROR(file_->WriteAt(kBodyAt + length_, chunk));
     crc_ = base::Crc32c(chunk, crc_);
     length_ += chunk.size();
@@ -83,7 +86,7 @@ absl::Status ObjectUploads::Load() {
 }
 
 absl::StatusOr<std::unique_ptr<Upload>> ObjectUploads::Begin() {
-  if (++busy_ > most_) {
+  if (++busy_ > limits_.most) {
     --busy_;
     return base::Exhausted("too many large messages at once");
   }

@@ -1,7 +1,10 @@
 // Reading everything back out of an object store.
 
+#include <algorithm>
+
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/observe/log.h"
 #include "store-service/blob/s3/object_collection.h"
 #include "store-service/blob/segment.h"
 
@@ -14,6 +17,38 @@ struct ObjectCollection::Walk {
   bool go_on = true;
   uint64_t last = 0;  // up to this key everything was visited
 };
+
+absl::StatusOr<std::vector<uint64_t>> ObjectCollection::Segments() {
+  // In this order: a segment's object is there before its row says that it is open.
+  ASSIGN_OR_RETURN(const std::vector<SegmentRow> rows, registry_.List());
+  ASSIGN_OR_RETURN(std::vector<uint64_t> segments, ListSegments(client_));
+  for (const SegmentRow& row : rows) {
+    if (row.state != SegmentState::kOpen) continue;
+    if (std::find(segments.begin(), segments.end(), row.number) != segments.end()) continue;
+    RETURN_IF_ERROR(Mend(row));
+    segments.push_back(row.number);
+  }
+  std::sort(segments.begin(), segments.end());
+  return segments;
+}
+
+absl::Status ObjectCollection::Mend(const SegmentRow& row) {
+  ASSIGN_OR_RETURN(const std::vector<Unit> units, ListUnits(client_, reader_, row.number));
+  for (const Unit& unit : units) {
+    const auto start = client_.Get(NameOf(unit.name), 0, kFirstRecord);
+    if (absl::IsNotFound(start.status())) continue;
+    RETURN_IF_ERROR(start.status());
+    std::optional<SegmentHead> head = DecodeSegmentHead(start->bytes);
+    if (!head || head->number != ObjectNumber(row.number, unit.name.first)) continue;
+    head->number = row.number;
+    head->generation = 0;
+    const std::string name = SegmentObject(row.number);
+    RETURN_IF_ERROR(client_.Put(name, base::StrCat(EncodeSegmentHead(*head), row.writer, "\n")));
+    observe::Error("store.s3.mended", {{"object", name}, {"from", NameOf(unit.name)}});
+    return absl::OkStatus();
+  }
+  return absl::OkStatus();  // nothing is in it, or nothing tells
+}
 
 absl::StatusOr<bool> ObjectCollection::VisitRecord(Segment& object, const Found& found,
                                                    uint64_t key, Walk& walk) {
@@ -83,7 +118,7 @@ absl::Status ObjectCollection::WalkSegment(uint64_t segment, Walk& walk) {
 absl::Status ObjectCollection::ForEach(const std::function<bool(const BlobRecord&)>& visit,
                                        const std::function<void(uint64_t)>& pace) {
   Walk walk{visit, pace};
-  ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments(client_));
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, Segments());
   for (const uint64_t segment : segments) {
     RETURN_IF_ERROR(WalkSegment(segment, walk));
     if (!walk.go_on) return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/blob/s3/object_codec.h"
+#include "store-service/blob/s3/units.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -25,6 +26,9 @@ absl::Status ObjectWriter::BeginSegment() {
     // The registry was restored from a backup: those objects are older, and stay.
     if (there.ok()) continue;
     if (!absl::IsNotFound(there)) return there;
+    // So they do when the name above was lost: none of theirs may be written again.
+    ASSIGN_OR_RETURN(const bool used, HasObjects(client_, row.number));
+    if (used) continue;
     const SegmentHead head{.number = row.number,
                            .generation = 0,
                            .salt = static_cast<uint32_t>(random()),
@@ -52,7 +56,7 @@ absl::Status ObjectWriter::Write(const std::vector<Message>& batch, std::vector<
   ASSIGN_OR_RETURN(const Slot slot, NextSlot());
   std::vector<uint64_t> places;
   const std::string bytes = EncodeObject(slot.head, batch, places);
-  if (places.back() >= kObjectReach) return base::Unavailable("too many messages at once");
+  if (places.back() >= kObjectReach) return base::Internal("a batch above the appender's limit");
   RETURN_IF_ERROR(client_.Put(slot.name, bytes));
   KILL_POINT("store.object.durable");
   for (size_t i = 0; i < batch.size(); ++i) {

@@ -7,7 +7,6 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/blob/blob_marks.h"
-#include "store-service/blob/s3/object_upload.h"
 #include "store-service/blob/s3/object_writer.h"
 #include "store-service/blob/scrubber.h"
 
@@ -22,10 +21,13 @@ class S3BlobStore final : public BlobStore {
       : options_(std::move(options)),
         client_(options_.target, options_.timing),
         marks_(options_.on_damage ? options_.on_damage : ReportDamage),
-        reader_(client_, options_.cache_bytes),
-        collection_(client_, reader_, marks_, options_.merge),
+        reader_(client_, options_.cache_bytes,
+                [this](uint64_t segment, std::string what) {
+                  marks_.NoteDamage(segment, 0, std::move(what));
+                }),
+        collection_(client_, reader_, *options_.registry, marks_, options_.merge),
         writer_(client_, reader_, *options_.registry, options_.writer),
-        uploads_(client_, writer_, *options_.system, options_.spool, options_.most_uploads) {}
+        uploads_(client_, writer_, *options_.system, options_.spool, options_.uploads) {}
 
   absl::Status Load() {
     RETURN_IF_ERROR(uploads_.Load());

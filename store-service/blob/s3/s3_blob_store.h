@@ -11,6 +11,7 @@
 #include "lib/file/file_system.h"
 #include "store-service/blob/blob_store.h"
 #include "store-service/blob/s3/object_collection.h"
+#include "store-service/blob/s3/object_upload.h"
 #include "store-service/blob/s3/s3_client.h"
 #include "store-service/blob/segment_registry.h"
 
@@ -30,7 +31,7 @@ struct S3BlobOptions {
   // Objects on their way at the same time; while they are, the next batch collects.
   int commit_threads = 2;
   uint64_t most_waiting_bytes = uint64_t{128} << 20;
-  size_t most_uploads = 16;
+  ObjectUploads::Limits uploads;
   // As of LocalBlobOptions.
   std::function<void(std::vector<Completion>)> deliver;
   std::function<void(const BlobDamage&)> on_damage;

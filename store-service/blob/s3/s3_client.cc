@@ -233,6 +233,9 @@ absl::StatusOr<S3Client::Reply> S3Client::Repeat(Request request) {
 }
 
 absl::Status S3Client::Put(const std::string& name, std::string_view bytes) {
+  if (bytes.size() > kMostPut) {
+    return base::Exhausted(base::StrCat(name, " of ", bytes.size(), " bytes is too large"));
+  }
   return Repeat({.method = "PUT", .name = name, .body = bytes}).status();
 }
 

@@ -42,6 +42,9 @@ struct S3Timing {
   int64_t give_up_ms = 20'000;
 };
 
+// What the servers take in one request.
+inline constexpr uint64_t kMostPut = uint64_t{5} << 30;
+
 struct S3Range {
   std::string bytes;
   uint64_t object_size = 0;
@@ -64,6 +67,7 @@ class S3Client {
   S3Client(const S3Client&) = delete;
   S3Client& operator=(const S3Client&) = delete;
 
+  // kResourceExhausted also for more than kMostPut: there are no uploads in parts.
   absl::Status Put(const std::string& name, std::string_view bytes);
   // At most `length` bytes from `offset`; fewer only at the object's end.
   absl::StatusOr<S3Range> Get(const std::string& name, uint64_t offset, uint64_t length);

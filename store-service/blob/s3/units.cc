@@ -41,6 +41,14 @@ absl::StatusOr<std::vector<uint64_t>> ListSegments(S3Client& client) {
   return segments;
 }
 
+absl::StatusOr<bool> HasObjects(S3Client& client, uint64_t segment) {
+  for (const std::string& prefix : {ObjectsOf(segment), PacksOf(segment)}) {
+    ASSIGN_OR_RETURN(const std::vector<S3Object> objects, client.List(prefix));
+    if (!objects.empty()) return true;
+  }
+  return false;
+}
+
 absl::StatusOr<std::vector<Unit>> ListUnits(S3Client& client, ObjectReader& reader,
                                             uint64_t segment) {
   std::vector<Unit> units;

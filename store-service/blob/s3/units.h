@@ -26,5 +26,6 @@ struct Unit {
 absl::StatusOr<std::vector<Unit>> ListUnits(S3Client& client, ObjectReader& reader,
                                             uint64_t segment);
 absl::StatusOr<std::vector<uint64_t>> ListSegments(S3Client& client);
+absl::StatusOr<bool> HasObjects(S3Client& client, uint64_t segment);
 
 }  // namespace posthorn::store_service
