@@ -15,7 +15,7 @@
 namespace posthorn::store_service {
 namespace {
 
-constexpr size_t kMegabyte = size_t{1} << 20;
+constexpr uint64_t kMegabyte = uint64_t{1} << 20;
 
 std::function<void(std::vector<Completion>)> DeliverOn(net::Loop& loop) {
   return [&loop](std::vector<Completion> batch) {
@@ -33,6 +33,15 @@ std::string NameOf(const process::Flags& flags) {
   return host;
 }
 
+absl::Status ReadMegabytes(const process::Flags& flags, std::string_view flag, uint64_t& bytes) {
+  const std::string text = OwnFlag(flags, flag);
+  if (text.empty()) return absl::OkStatus();
+  const auto megabytes = base::ParseInt<uint32_t>(text);
+  if (!megabytes) return base::Invalid(base::StrCat("--", flag, ": megabytes are expected"));
+  bytes = *megabytes * kMegabyte;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<S3BlobOptions> S3Options(const process::Flags& flags, const std::string& where) {
   const std::string file = OwnFlag(flags, "s3-credentials-file");
   if (file.empty()) return base::Invalid("--blobs s3://…: --s3-credentials-file is missing");
@@ -41,11 +50,9 @@ absl::StatusOr<S3BlobOptions> S3Options(const process::Flags& flags, const std::
   S3BlobOptions options;
   ASSIGN_OR_RETURN(options.target, ParseS3Target(where, OwnFlag(flags, "s3-endpoint"),
                                                  OwnFlag(flags, "s3-region"), *credentials));
-  if (const std::string text = OwnFlag(flags, "s3-cache"); !text.empty()) {
-    const auto megabytes = base::ParseInt<size_t>(text);
-    if (!megabytes) return base::Invalid("--s3-cache: megabytes are expected");
-    options.cache_bytes = *megabytes * kMegabyte;
-  }
+  RETURN_IF_ERROR(ReadMegabytes(flags, "s3-cache", options.cache_bytes));
+  RETURN_IF_ERROR(ReadMegabytes(flags, "s3-disk-cache", options.disk_cache_bytes));
+  options.disk_cache = flags.data + "/s3-cache";
   options.spool = flags.data + "/uploads";
   return options;
 }
@@ -53,7 +60,8 @@ absl::StatusOr<S3BlobOptions> S3Options(const process::Flags& flags, const std::
 }  // namespace
 
 std::vector<std::string> MessageFileFlags() {
-  return {"--blobs", "--s3-endpoint", "--s3-region", "--s3-credentials-file", "--s3-cache"};
+  return {"--blobs",    "--s3-endpoint",  "--s3-region", "--s3-credentials-file",
+          "--s3-cache", "--s3-disk-cache"};
 }
 
 absl::StatusOr<MessageFiles> OpenMessageFiles(process::Service& service,

@@ -15,7 +15,7 @@
 
 namespace posthorn::store_service {
 
-// --blobs, --s3-endpoint, --s3-region, --s3-credentials-file, --s3-cache.
+// --blobs, --s3-endpoint, --s3-region, --s3-credentials-file, --s3-cache, --s3-disk-cache.
 std::vector<std::string> MessageFileFlags();
 
 struct MessageFiles {

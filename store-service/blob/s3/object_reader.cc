@@ -16,7 +16,6 @@ constexpr uint64_t kWhole = uint64_t{1} << 20;
 constexpr uint64_t kAuxGuess = 4096;
 constexpr uint64_t kMapGuess = 64 * 1024;
 constexpr uint64_t kReadAhead = uint64_t{4} << 20;
-constexpr size_t kEntryBytes = 200;  // of the cache's own, about
 
 absl::Status NoBlob() { return base::NotFound("no such blob"); }
 
@@ -223,21 +222,16 @@ absl::StatusOr<ObjectReader::Record> ObjectReader::FetchRecord(const BlobRef& re
 
 absl::StatusOr<std::shared_ptr<const ObjectReader::Record>> ObjectReader::ReadRecord(
     const BlobRef& ref) {
-  std::shared_ptr<const Record> known = records_.Find(ref.key);
-  if (known != nullptr && known->body.size() == ref.size) return known;
+  if (std::shared_ptr<const Record> known = records_.Find(ref)) return known;
   ASSIGN_OR_RETURN(Record record,
                    Fetching(ref.key, [&](const std::string& object, uint64_t at, uint32_t salt) {
                      return FetchRecord(ref, object, at, salt);
                    }));
-  auto fetched = std::make_shared<const Record>(std::move(record));
-  records_.Put(ref.key, fetched, fetched->body.size() + fetched->aux.size() + kEntryBytes);
-  return fetched;
+  return records_.Put(ref, std::move(record));
 }
 
 void ObjectReader::Keep(const BlobRef& ref, std::string body, std::string aux) {
-  const size_t bytes = body.size() + aux.size() + kEntryBytes;
-  records_.Put(ref.key, std::make_shared<const Record>(Record{std::move(body), std::move(aux)}),
-               bytes);
+  records_.PutInMemory(ref, {std::move(body), std::move(aux)});
 }
 
 absl::StatusOr<ObjectReader::Place> ObjectReader::FetchHeader(const BlobRef& ref,

@@ -1,7 +1,7 @@
 #pragma once
 
 // Messages out of objects, checked. Any thread; blocks for the network. What was read lately is
-// kept in memory.
+// kept in a cache.
 
 #include <functional>
 #include <map>
@@ -15,6 +15,7 @@
 #include "store-service/blob/s3/lru_cache.h"
 #include "store-service/blob/s3/object_codec.h"
 #include "store-service/blob/s3/object_names.h"
+#include "store-service/blob/s3/record_cache.h"
 #include "store-service/blob/s3/s3_client.h"
 
 namespace posthorn::store_service {
@@ -37,6 +38,9 @@ class ObjectReader {
 
   // For the writer: what will be read soon.
   void Keep(const BlobRef& ref, std::string body, std::string aux);
+  void Forget(uint64_t key) { records_.Erase(key); }
+  // Before anything is read.
+  void SetDisk(std::unique_ptr<DiskCache> disk) { records_.SetDisk(std::move(disk)); }
 
   // kNotFound: no such segment.
   absl::StatusOr<uint32_t> SaltOf(uint64_t segment);
@@ -56,10 +60,7 @@ class ObjectReader {
 
  private:
   static constexpr size_t kLeastMaps = size_t{8} << 20;
-  struct Record {
-    std::string body;
-    std::string aux;
-  };
+  using Record = CachedRecord;
   absl::StatusOr<std::shared_ptr<const Record>> ReadRecord(const BlobRef& ref);
   absl::StatusOr<Record> FetchRecord(const BlobRef& ref, const std::string& object, uint64_t at,
                                      uint32_t salt);
@@ -73,7 +74,7 @@ class ObjectReader {
 
   S3Client& client_;
   const OnLostSalt on_lost_salt_;
-  LruCache<uint64_t, Record> records_;
+  RecordCache records_;
   LruCache<std::string, PackMap> maps_;
   std::mutex mutex_;
   std::map<uint64_t, uint32_t> salts_;

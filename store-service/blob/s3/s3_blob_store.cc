@@ -31,7 +31,15 @@ class S3BlobStore final : public BlobStore {
 
   absl::Status Load() {
     RETURN_IF_ERROR(uploads_.Load());
-    RETURN_IF_ERROR(CheckIdentity());
+    ASSIGN_OR_RETURN(const std::string identity, CheckIdentity());
+    if (!options_.disk_cache.empty() && options_.disk_cache_bytes != 0) {
+      ASSIGN_OR_RETURN(std::unique_ptr<DiskCache> disk,
+                       DiskCache::Open({.folder = options_.disk_cache,
+                                        .word = identity,
+                                        .bytes = options_.disk_cache_bytes,
+                                        .system = options_.system}));
+      reader_.SetDisk(std::move(disk));
+    }
     appender_ = std::make_unique<Appender>(
         writer_, Appender::Limits{options_.most_waiting_bytes, kMostBatch, options_.commit_threads},
         options_.deliver);
@@ -55,6 +63,7 @@ class S3BlobStore final : public BlobStore {
 
   absl::StatusOr<std::vector<uint64_t>> Destroy(const std::vector<uint64_t>& keys) override {
     const std::lock_guard one_at_a_time(collector_);
+    for (const uint64_t key : keys) reader_.Forget(key);
     return collection_.Destroy(keys);
   }
   absl::Status ForEach(const std::function<bool(const BlobRecord&)>& visit,
@@ -71,7 +80,7 @@ class S3BlobStore final : public BlobStore {
   }
 
  private:
-  absl::Status CheckIdentity();
+  absl::StatusOr<std::string> CheckIdentity();
 
   template <class Read>
   auto Reading(uint64_t key, const Read& read) -> decltype(read()) {
@@ -97,7 +106,7 @@ class S3BlobStore final : public BlobStore {
 };
 
 // As the shared folder's: the object's name is the word.
-absl::Status S3BlobStore::CheckIdentity() {
+absl::StatusOr<std::string> S3BlobStore::CheckIdentity() {
   constexpr std::string_view kPrefix = "id-";
   ASSIGN_OR_RETURN(std::string id, options_.registry->Identity(""));
   ASSIGN_OR_RETURN(std::vector<S3Object> ids, client_.List(std::string(kPrefix)));
@@ -113,7 +122,7 @@ absl::Status S3BlobStore::CheckIdentity() {
     ASSIGN_OR_RETURN(ids, client_.List(std::string(kPrefix)));
   }
   const auto same = [&](const S3Object& object) { return object.name == id; };
-  if (std::any_of(ids.begin(), ids.end(), same)) return absl::OkStatus();
+  if (std::any_of(ids.begin(), ids.end(), same)) return id;
   return base::Precondition(base::StrCat(
       "s3://", options_.target.bucket, "/", options_.target.prefix,
       " is not what the other stores use (", id, " is missing): is the prefix right?"));

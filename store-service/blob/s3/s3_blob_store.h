@@ -26,8 +26,11 @@ struct S3BlobOptions {
   // Large messages are gathered here on their way in; nothing in it outlives the process.
   std::string spool;
   file::FileSystem* system = &file::Real();
-  // What was read or written lately is kept in so many bytes of memory.
+  // What was read or written lately is kept in so many bytes of memory, and behind it in so many
+  // of this machine's disk: a folder of its own (empty: none).
   size_t cache_bytes = size_t{256} << 20;
+  std::string disk_cache;
+  uint64_t disk_cache_bytes = uint64_t{1} << 30;
   // Objects on their way at the same time; while they are, the next batch collects.
   int commit_threads = 2;
   uint64_t most_waiting_bytes = uint64_t{128} << 20;

@@ -272,5 +272,29 @@ TEST_F(S3, CacheAnswersWhatWasWrittenLatelyAndStaysWithinItsBudget) {
   EXPECT_EQ(a->Read(refs.front(), 0, 0).status().code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(S3, DiskCacheAnswersAfterARestartAndWhenItIsDamagedTheServerDoes) {
+  S3BlobOptions options = Options("a");
+  options.disk_cache = folder_.root + "/cache";
+  auto a = OpenWith(options);
+  std::vector<BlobRef> refs;
+  for (uint64_t i = 0; i < 10; ++i) refs.push_back(AppendNow(*a, BodyOf(i), "aux").value());
+  for (uint64_t i = 0; i < 9; ++i) EXPECT_EQ(a->Read(refs[i], 0, 0).value(), BodyOf(i));
+  a = OpenWith(options);
+  server_.Fault("denied", 1'000'000, "GET");
+  for (uint64_t i = 0; i < 9; ++i) {
+    EXPECT_EQ(a->Read(refs[i], 0, 0).value(), BodyOf(i));
+    EXPECT_EQ(a->ReadAux(refs[i]).value(), "aux");
+  }
+  EXPECT_EQ(a->Read(refs[9], 0, 0).status().code(), absl::StatusCode::kUnavailable);
+  server_.Clear();
+  for (const auto& entry : std::filesystem::directory_iterator(options.disk_cache)) {
+    if (entry.file_size() > 0) Flip(entry.path(), 50);
+  }
+  for (uint64_t i = 0; i < 10; ++i) EXPECT_EQ(a->Read(refs[i], 0, 0).value(), BodyOf(i));
+  EXPECT_TRUE(a->Damage().empty());
+  ASSERT_TRUE(a->Destroy({refs[0].key}).ok());
+  EXPECT_EQ(a->Read(refs[0], 0, 0).status().code(), absl::StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace posthorn::store_service
