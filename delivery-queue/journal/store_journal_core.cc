@@ -141,6 +141,7 @@ void StoreJournalCore::FailWhatIsNew() {
   }
   // What was put behind an entry that failed cannot be: nobody had it yet.
   pending_ = std::move(kept);
+  if (pending_.empty()) start_at_ = milliseconds::max();  // or the next one would wake nobody
 }
 
 void StoreJournalCore::Answer(Operations taken, const absl::Status& status) {

@@ -116,7 +116,8 @@ class StoreJournalCore : public std::enable_shared_from_this<StoreJournalCore> {
   std::chrono::milliseconds lease_length_{0};
   std::chrono::milliseconds lease_until_{0};
   std::deque<Operation> pending_;
-  std::chrono::milliseconds start_at_ = std::chrono::milliseconds::max();
+  std::chrono::milliseconds start_at_ =
+      std::chrono::milliseconds::max();  // max: nothing is pending
   net::Signal wake_;
   net::Signal ended_;  // Run came back
   bool running_ = false;

@@ -2,6 +2,7 @@
 import contextlib
 import shutil
 import signal
+import socket
 import subprocess
 
 from tests.e2e.clients import run
@@ -162,9 +163,15 @@ class Installation:
         counts = list(self.lanes().values())
         return sum(counts) == 32 and max(counts) - min(counts) <= 1
 
-    def cli(self, *arguments, programs=None, check=True, timeout=60):
-        admin = next(admin.address for admin in self.replicas["admin-service"] if admin.running())
-        return run((programs or self.suite.bin) / "posthorn", "--admin", admin,
+    @staticmethod
+    def greeting(gateway):
+        with socket.create_connection(("127.0.0.1", gateway.port("smtp")), timeout=30) as connection:
+            return connection.recv(1000).decode()
+
+    def cli(self, *arguments, programs=None, check=True, timeout=60, admin=None):
+        """By `admin`, a replica, or any that runs."""
+        admin = admin or next(admin for admin in self.replicas["admin-service"] if admin.running())
+        return run((programs or self.suite.bin) / "posthorn", "--admin", admin.address,
                    *map(str, tls_flags(self.folder / "cli")), *arguments, check=check, timeout=timeout)
 
     def add_accounts(self, domain, *names, password="secret"):

@@ -107,3 +107,20 @@ class Load:
         own = client.address.split("@")[0] + "-"
         names = [name for mailbox in ("INBOX", "Done") for name, _ in views[0][mailbox].values()]
         verdict.judge(client.address, [name for name in names if not name.startswith(own)])
+
+    def compare_with_database(self, database):
+        """What clients see is what the database holds, and its counters agree with its rows."""
+        ports = self.ports("imap-gateway", "imap")
+        for address in self.plain + self.owned:
+            local, domain = address.split("@")
+            rows = database.nodes[0].ask(
+                "select b.name, m.uid, b.messages from posthorn.message m join posthorn.mailbox b using(account, mailbox) "
+                "where m.account=(select a.id from posthorn.account a join posthorn.domain d on d.id=a.domain "
+                f"where a.local='{local}' and d.name='{domain}') order by 1, 2").splitlines()
+            stored = {}
+            for row in rows:
+                mailbox, uid, messages = row.split("\t")
+                stored.setdefault(mailbox, (int(messages), []))[1].append(int(uid))
+            view = read_account(ports[-1], address, PASSWORD, MAILBOXES if address in self.owned else ("INBOX",))
+            seen = {mailbox: (len(found), sorted(found)) for mailbox, found in view.items() if found}
+            self.test.assertEqual(stored, seen, address)
