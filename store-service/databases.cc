@@ -5,6 +5,8 @@
 #include "store-service/database/mysql/mysql_database.h"
 #include "store-service/database/sql/mysql.h"
 #include "store-service/database/sqlite/sqlite_database.h"
+#include "store-service/move/mark.h"
+#include "store-service/move/target.h"
 
 namespace posthorn::store_service {
 
@@ -23,14 +25,19 @@ absl::StatusOr<Databases> OpenDatabases(const process::Flags& flags) {
   Databases open;
   const std::string url = OwnFlag(flags, "database");
   if (url.empty()) {
+    RETURN_IF_ERROR(ExpectNotMoved(file::Real(), flags.data));
     ASSIGN_OR_RETURN(open.mail,
                      OpenSqliteDatabase({.path = flags.data + "/mail.db", .vfs = "posthorn-mail"}));
-    open.mail = MeasureDatabase(std::move(open.mail));
+    auto tracked = std::make_unique<TrackedDatabase>(MeasureDatabase(std::move(open.mail)));
+    open.tracked = tracked.get();
+    open.mail = std::move(tracked);
+    open.gate = std::make_shared<sql::WriteGate>();
     return open;
   }
   ASSIGN_OR_RETURN(const MysqlDatabaseOptions options,
                    MysqlOptionsFromFlags(url, OwnFlag(flags, "database-password-file"),
                                          OwnFlag(flags, "database-ca")));
+  RETURN_IF_ERROR(ExpectNoUnfinishedMove(options.connection));
   ASSIGN_OR_RETURN(open.mail, OpenMysqlDatabase(options));
   open.mail = MeasureDatabase(std::move(open.mail));
   open.shared = sql::OpenMysql(options.connection);

@@ -65,14 +65,17 @@ std::vector<std::string> MessageFileFlags() {
 }
 
 absl::StatusOr<MessageFiles> OpenMessageFiles(process::Service& service,
-                                              std::shared_ptr<sql::Database> shared) {
+                                              std::shared_ptr<sql::Database> shared,
+                                              std::shared_ptr<sql::WriteGate> gate) {
   const process::Flags& flags = service.flags();
   std::string where = OwnFlag(flags, "blobs");
   const bool bucket = where.starts_with("s3://");
   if (where.empty()) where = flags.data + "/blobs";
   MessageFiles files;
   if (shared == nullptr && bucket) {
-    shared = sql::OpenSqlite({.path = flags.data + "/blobs.db", .vfs = "posthorn-directory"});
+    files.registry_file = flags.data + "/blobs.db";
+    shared = sql::OpenSqlite(
+        {.path = files.registry_file, .vfs = "posthorn-directory", .gate = std::move(gate)});
   }
   if (shared != nullptr) {
     ASSIGN_OR_RETURN(files.registry, SqlSegmentRegistry::Open(std::move(shared)));
@@ -86,7 +89,7 @@ absl::StatusOr<MessageFiles> OpenMessageFiles(process::Service& service,
     return files;
   }
   LocalBlobOptions options;
-  options.directory = where;
+  options.directory = files.folder = where;
   options.registry = files.registry.get();
   options.writer = NameOf(flags);
   options.deliver = DeliverOn(service.loop());

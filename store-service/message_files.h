@@ -12,6 +12,7 @@
 #include "store-service/blob/blob_store.h"
 #include "store-service/blob/segment_registry.h"
 #include "store-service/database/sql/connection.h"
+#include "store-service/database/sql/write_gate.h"
 
 namespace posthorn::store_service {
 
@@ -21,10 +22,14 @@ std::vector<std::string> MessageFileFlags();
 struct MessageFiles {
   std::unique_ptr<SegmentRegistry> registry;  // null: a folder of this store alone
   std::unique_ptr<BlobStore> blobs;           // ends before the registry
+  std::string folder;                         // "": a bucket
+  std::string registry_file;                  // SQLite; "": none
 };
-// `shared`: the database of all stores, or null. Answers of appends are delivered on `service`'s
-// loop. Blocks. kInvalidArgument names the bad flag.
+// `shared`: the database of all stores, or null; `gate`: what writers of a file of our own pass.
+// Answers of appends are delivered on `service`'s loop. Blocks. kInvalidArgument names the bad
+// flag.
 absl::StatusOr<MessageFiles> OpenMessageFiles(process::Service& service,
-                                              std::shared_ptr<sql::Database> shared);
+                                              std::shared_ptr<sql::Database> shared,
+                                              std::shared_ptr<sql::WriteGate> gate);
 
 }  // namespace posthorn::store_service

@@ -30,6 +30,7 @@
 #include "store-service/service/digest_cache.h"
 #include "store-service/service/directory_service.h"
 #include "store-service/service/journals_service.h"
+#include "store-service/service/migrate_service.h"
 #include "store-service/service/objects_service.h"
 #include "store-service/service/roles.h"
 #include "store-service/service/trace_service.h"
@@ -83,6 +84,8 @@ process::Service::Options StoreOptions() {
 // Destroyed from the last to the first.
 struct Store::Parts {
   std::shared_ptr<sql::Database> shared;  // null: files of our own
+  TrackedDatabase* tracked = nullptr;     // null: no files
+  std::shared_ptr<sql::WriteGate> gate;
   std::unique_ptr<Configuration> configuration;
   std::unique_ptr<TicketSigner> signer;
   std::unique_ptr<Authenticator> authenticator;
@@ -102,6 +105,7 @@ struct Store::Parts {
   std::unique_ptr<AllJournals> journals;  // of both kinds
   std::unique_ptr<TraceService> trace_service;
   std::unique_ptr<AdminService> admin_service;
+  std::unique_ptr<MigrateService> migrate_service;
   std::unique_ptr<Collector> collector;
 };
 
@@ -137,6 +141,8 @@ net::Task<absl::Status> Store::ConnectDatabases() {
     if (open.ok()) {
       parts_->shared = std::move(open->shared);
       parts_->database = std::move(open->mail);
+      parts_->tracked = open->tracked;
+      parts_->gate = std::move(open->gate);
       co_return absl::OkStatus();
     }
     if (!absl::IsUnavailable(open.status()) || OwnFlag(service_.flags(), "database").empty())
@@ -157,11 +163,12 @@ absl::Status Store::Open() {
       Configuration::Open(loop, files,
                           {.directory = data,
                            .vfs = "posthorn-directory",
+                           .gate = parts.gate,
                            .database = parts.shared,
                            .key_file = OwnFlag(service_.flags(), "key-file"),
                            .hash_threads = std::clamp<int>(
                                static_cast<int>(std::thread::hardware_concurrency()), 2, 8)}));
-  ASSIGN_OR_RETURN(parts.messages, OpenMessageFiles(service_, parts.shared));
+  ASSIGN_OR_RETURN(parts.messages, OpenMessageFiles(service_, parts.shared, parts.gate));
   ASSIGN_OR_RETURN(parts.events, OpenEvents(files, data + "/events"));
   RETURN_IF_ERROR(files.SyncDirectory(data, "store.data"));
   parts.signer = std::make_unique<TicketSigner>(parts.configuration->box().Derive("ticket"),
@@ -211,8 +218,8 @@ net::Task<absl::Status> Store::Serve() {
   parts.blobs_service->Register(server);
   parts.journals_service->Register(server);
   if (parts.shared == nullptr) {
-    parts.queue_file =
-        sql::OpenSqlite({.path = service_.flags().data + "/queue.db", .vfs = "posthorn-queue"});
+    parts.queue_file = sql::OpenSqlite(
+        {.path = service_.flags().data + "/queue.db", .vfs = "posthorn-queue", .gate = parts.gate});
   }
   sql::Database& journals = parts.shared != nullptr ? *parts.shared : *parts.queue_file;
   CO_ASSIGN_OR_RETURN(parts.queue_journals, QueueJournals::Open(service_.loop(), journals));
@@ -224,8 +231,25 @@ net::Task<absl::Status> Store::Serve() {
       service_.loop(), *parts.configuration, *parts.messages.blobs, *parts.events, *parts.database,
       parts.mail->lanes(), *parts.mail, *parts.journals, &parts.mail->replicas()});
   parts.admin_service->Register(server);
+  ServeMigration();
   parts.mail->Register(server);
   co_return absl::OkStatus();
+}
+
+void Store::ServeMigration() {
+  Parts& parts = *parts_;
+  const std::string& data = service_.flags().data;
+  MigrateService::Parts with{service_.loop(),      parts.tracked, parts.gate.get(), {}, data,
+                             parts.messages.folder};
+  with.files = {{MoveFile::kMail, data + "/mail.db", "posthorn-mail"},
+                {MoveFile::kDirectory, data + "/directory.db", "posthorn-directory"},
+                {MoveFile::kQueue, data + "/queue.db", "posthorn-queue"}};
+  if (!parts.messages.registry_file.empty()) {
+    with.files.push_back({MoveFile::kSegments, parts.messages.registry_file, "posthorn-directory"});
+  }
+  parts.migrate_service = std::make_unique<MigrateService>(std::move(with));
+  parts.migrate_service->Register(service_.server());
+  service_.AddReadiness([migrate = parts.migrate_service.get()] { return migrate->moved(); });
 }
 
 void Store::StartCollector() {

@@ -26,6 +26,7 @@ class Store {
   net::Task<absl::Status> StartMail();
   net::Task<absl::Status> Serve();
   void FollowConfiguration();
+  void ServeMigration();
   void StartCollector();
   process::Service& service_;
   std::unique_ptr<Parts> parts_;

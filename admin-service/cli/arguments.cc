@@ -12,18 +12,24 @@ struct Option {
   std::string_view letter;
   bool value;
 };
-constexpr std::array<Option, 31> kOptions = {
-    {{"--admin", "", true},         {"--dir", "", true},        {"--user", "", true},
-     {"--password-file", "", true}, {"--token-file", "", true}, {"--output", "-o", true},
-     {"--file", "-f", true},        {"--reason", "", true},     {"--limit", "", true},
-     {"--from", "", true},          {"--to", "", true},         {"--match", "", true},
-     {"--port-base", "", true},     {"--bind", "", true},       {"--users", "", true},
-     {"--log", "", true},           {"--processes", "", true},  {"--dry-run", "", false},
-     {"--prune", "", false},        {"--repair", "", false},    {"--detach", "", false},
-     {"--tls-cert", "", true},      {"--tls-key", "", true},    {"--tls-ca", "", true},
-     {"--hosts", "", true},         {"--days", "", true},       {"--force", "", false},
-     {"--ca", "", false},           {"--demo", "", false},      {"--help", "-h", false},
-     {"--version", "", false}}};
+constexpr std::array<Option, 34> kOptions = {
+    {{"--admin", "", true},       {"--dir", "", true},
+     {"--user", "", true},        {"--password-file", "", true},
+     {"--token-file", "", true},  {"--output", "-o", true},
+     {"--file", "-f", true},      {"--reason", "", true},
+     {"--limit", "", true},       {"--from", "", true},
+     {"--to", "", true},          {"--match", "", true},
+     {"--port-base", "", true},   {"--bind", "", true},
+     {"--users", "", true},       {"--log", "", true},
+     {"--processes", "", true},   {"--dry-run", "", false},
+     {"--prune", "", false},      {"--repair", "", false},
+     {"--detach", "", false},     {"--tls-cert", "", true},
+     {"--tls-key", "", true},     {"--tls-ca", "", true},
+     {"--hosts", "", true},       {"--days", "", true},
+     {"--force", "", false},      {"--ca", "", false},
+     {"--demo", "", false},       {"--help", "-h", false},
+     {"--version", "", false},    {"--database", "", true},
+     {"--database-ca", "", true}, {"--database-password-file", "", true}}};
 
 const Option* Find(std::string_view name) {
   for (const Option& option : kOptions) {

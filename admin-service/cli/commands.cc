@@ -37,9 +37,13 @@ const std::vector<Command>& Commands() {
       {"trace", "ID|ADDRESS|WORDS [--from 2h] [--to 1h]", "the story of a message", "account",
        TraceCommand},
       {"passwd", "[account|administrator] NAME", "sets a password", "account", PasswdCommand},
-      {"store", "check [--repair] | journals | forget-journal ID",
-       "verifies all that is stored; the queues' journals that keep bytes alive", "store",
-       StoreCommand},
+      {"store",
+       "check [--repair] | journals | forget-journal ID | migrate --to "
+       "mysql://USER@HOST[:PORT]/NAME"
+       " [--database-password-file FILE] [--database-ca FILE]",
+       "verifies all that is stored; the queues' journals that keep bytes alive; moves everything "
+       "to a database",
+       "store", StoreCommand},
       {"login", "[--user NAME]", "prints a token for POSTHORN_TOKEN, good for 12 hours", "",
        LoginCommand}};
   return *kAll;

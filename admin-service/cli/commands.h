@@ -48,6 +48,8 @@ absl::Status QueueCommand(AdminClient& admin, const Call& call);
 absl::Status TraceCommand(AdminClient& admin, const Call& call);
 absl::Status PasswdCommand(AdminClient& admin, const Call& call);
 absl::Status StoreCommand(AdminClient& admin, const Call& call);
+// A part of StoreCommand (store_migrate.cc).
+absl::Status StoreMigrate(AdminClient& admin, const Call& call);
 absl::Status LoginCommand(AdminClient& admin, const Call& call);
 
 // Objects of a kind, all pages.

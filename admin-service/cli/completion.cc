@@ -74,7 +74,7 @@ Candidates Behind(const Command& command, const std::vector<std::string>& words,
   if (command.completes == "queue" && words.size() == 2)
     return {"list", "retry", "hold", "release", "remove", "bounce"};
   if (command.completes == "store" && words.size() == 2)
-    return {"check", "journals", "forget-journal"};
+    return {"check", "journals", "forget-journal", "migrate"};
   if (command.completes == "account") return knowledge.names("account", begin);
   const config::Schema* schema = knowledge.schema();
   if (command.completes == "explain") return Explainable(schema, begin);

@@ -1,5 +1,6 @@
 // posthorn: administers an installation, and runs one on this machine.
 
+#include <filesystem>
 #include <iostream>
 
 #include "admin-service/cli/certs_command.h"
@@ -32,6 +33,8 @@ int Help(std::ostream& out) {
   }
   out << "  up [--dir DIR] [--port-base N] [--bind ADDR] [--detach] [--demo] [--users auto|yes|no] "
          "[--log LEVEL]\n"
+         "     [--database mysql://USER@HOST[:PORT]/NAME] [--database-password-file FILE] "
+         "[--database-ca FILE]\n"
          "      all processes on this machine; ports are N + the standard ones. As root each "
          "becomes its own user\n"
          "      (--users yes demands it; see docs/operators.md)\n"
@@ -92,6 +95,13 @@ absl::StatusOr<up::Options> UpOptions(const Arguments& arguments) {
   if (!users.empty() && users != "yes" && users != "no" && users != "auto")
     return UsageError("--users takes auto, yes or no");
   if (arguments.Has("--log")) options.log = arguments.Value("--log");
+  for (const char* const flag : {"--database", "--database-password-file", "--database-ca"}) {
+    if (!arguments.Has(flag)) continue;
+    std::string value = arguments.Value(flag);
+    // The store's folder is another one than this command's.
+    if (flag != std::string_view("--database")) value = std::filesystem::absolute(value).string();
+    options.store_flags.insert(options.store_flags.end(), {flag, value});
+  }
   const std::string only = arguments.Value("--processes");
   for (const std::string_view name : base::Split(only, ',')) {
     if (!name.empty()) options.processes.emplace_back(name);

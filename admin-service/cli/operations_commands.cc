@@ -179,8 +179,9 @@ absl::Status StoreCommand(AdminClient& admin, const Call& call) {
   const std::string verb = call.words.empty() ? "" : call.words[0];
   if (verb == "journals" && call.words.size() == 1) return ListJournals(admin, call);
   if (verb == "forget-journal" && call.words.size() == 2) return ForgetJournal(admin, call);
+  if (verb == "migrate" && call.words.size() == 1) return StoreMigrate(admin, call);
   if (verb != "check" || call.words.size() != 1)
-    return UsageError("expected check, journals or forget-journal ID");
+    return UsageError("expected check, journals, forget-journal ID or migrate --to URL");
   admin::v1::StoreCheckRequest request;
   request.set_repair(call.arguments.Has("--repair"));
   uint64_t problems = 0;

@@ -90,6 +90,8 @@ void OperationsService::Register(rpc::Server& server) {
                &OperationsService::ForgetJournal);
   server.HandleStream(rpc::admin::kOperationsStoreCheck, {"cli", ""},
                       [this](rpc::ServerCall& call) { return StoreCheck(call); });
+  server.HandleStream(rpc::admin::kOperationsStoreMigrate, {"cli", ""},
+                      [this](rpc::ServerCall& call) { return StoreMigrate(call); });
 }
 
 OperationsService::Reply<admin::v1::LoginReply> OperationsService::Login(

@@ -43,6 +43,7 @@ class OperationsService {
   Reply<admin::v1::ForgetJournalReply> ForgetJournal(rpc::CallContext context,
                                                      admin::v1::ForgetJournalRequest request);
   net::Task<absl::Status> StoreCheck(rpc::ServerCall& call);
+  net::Task<absl::Status> StoreMigrate(rpc::ServerCall& call);
 
   net::Task<void> AddProcesses(admin::v1::StatusReply& reply);
   net::Task<void> AddStore(admin::v1::StatusReply& reply);

@@ -110,6 +110,8 @@ std::vector<std::string> Arguments(const Options& options, const Process& proces
     add("--listen", AdminAddress(options));
     add("--password-file", options.dir + "/admin.password");
   }
+  if (process.name == "store-service")
+    out.insert(out.end(), options.store_flags.begin(), options.store_flags.end());
   if (!user.empty()) add("--user", user);
   return out;
 }

@@ -17,6 +17,8 @@ struct Options {
   bool demo = false;
   enum class Users { kAuto, kYes, kNo } users = Users::kAuto;
   std::string log = "info";
+  // More flags of store-service: --database and what belongs to it, each with its value.
+  std::vector<std::string> store_flags;
   // Only these, when not empty (the others run elsewhere).
   std::vector<std::string> processes;
 };

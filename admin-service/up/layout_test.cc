@@ -73,6 +73,16 @@ TEST(Layout, OnlyGatewaysGetPortsAndOnlyAdminThePasswordFile) {
   }
 }
 
+TEST(Layout, OnlyTheStoreHearsOfTheDatabase) {
+  Options options = WithBase();
+  options.store_flags = {"--database", "mysql://u@h/n"};
+  for (const Process& process : Processes()) {
+    EXPECT_EQ(::testing::Value(Arguments(options, process, "posthorn-x"),
+                               ::testing::IsSupersetOf({"--database", "mysql://u@h/n"})),
+              process.name == "store-service");
+  }
+}
+
 TEST(Layout, WantsThePortsOfWhatRunsHere) {
   Options options = WithBase();
   options.processes = {"imap-gateway"};

@@ -69,6 +69,7 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(admin::kOperationsQueueList);
   all.Add(admin::kOperationsQueueAct);
   all.Add(admin::kOperationsStoreCheck);
+  all.Add(admin::kOperationsStoreMigrate);
   all.Add(admin::kOperationsJournals);
   all.Add(admin::kOperationsForgetJournal);
   all.Add(admin::kOperationsSetPassword);
@@ -118,6 +119,7 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(store::kQueueJournalClaim);
   all.Add(store::kStoreAdminStatus);
   all.Add(store::kStoreAdminCheck);
+  all.Add(store::kStoreAdminMigrate);
   all.Add(grpc_public::kHealthCheck);
   all.Add(grpc_public::kHealthWatch);
   all.Add(grpc_public::kReflectionInfo);

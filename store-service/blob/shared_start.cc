@@ -1,18 +1,16 @@
 // What a store does with the shared folder before it writes to it.
 
 #include <algorithm>
-#include <random>
 
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/blob/segment_table.h"
+#include "store-service/blob/shared_identity.h"
 #include "store-service/blob/shared_segment_set.h"
 
 namespace posthorn::store_service {
 namespace {
-
-constexpr std::string_view kIdPrefix = "id-";
 
 bool FitForAName(std::string_view name) {
   const auto plain = [](char c) {
@@ -20,13 +18,6 @@ bool FitForAName(std::string_view name) {
            c == '.' || c == '_';
   };
   return !name.empty() && name.front() != '.' && std::all_of(name.begin(), name.end(), plain);
-}
-
-std::string NewId() {
-  std::random_device random;
-  std::string bytes;
-  for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>(random()));
-  return base::StrCat(kIdPrefix, base::Hex(bytes));
 }
 
 }  // namespace
@@ -59,17 +50,13 @@ absl::Status SharedSegmentSet::Load() {
 absl::Status SharedSegmentSet::CheckIdentity() {
   // The registry first: who registers a word has made its file before.
   ASSIGN_OR_RETURN(std::string id, registry_.Identity(""));
-  ASSIGN_OR_RETURN(std::vector<std::string> ids, system_.List(directory_));
-  std::erase_if(ids, [](const std::string& name) { return !name.starts_with(kIdPrefix); });
+  ASSIGN_OR_RETURN(std::vector<std::string> ids, FolderIdentities(system_, directory_));
   if (id.empty() && ids.empty()) {
-    ids.push_back(NewId());
-    RETURN_IF_ERROR(
-        system_.Open(base::StrCat(directory_, "/", ids.back()), file::Mode::kCreateNew).status());
-    RETURN_IF_ERROR(system_.SyncDirectory(directory_, "store.id.dir"));
+    ASSIGN_OR_RETURN(ids.emplace_back(), MakeFolderIdentity(system_, directory_));
   }
   if (id.empty()) {
     ASSIGN_OR_RETURN(id, registry_.Identity(ids.front()));
-    ASSIGN_OR_RETURN(ids, system_.List(directory_));
+    ASSIGN_OR_RETURN(ids, FolderIdentities(system_, directory_));
   }
   if (std::find(ids.begin(), ids.end(), id) != ids.end()) return absl::OkStatus();
   return base::Precondition(base::StrCat(directory_,

@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<Configuration>> Configuration::Open(net::Loop& lo
   if (options.key_file.empty()) options.key_file = options.directory + "/directory.key";
   const std::string path = options.directory + "/directory.db";
   if (options.database == nullptr) {
-    options.database = sql::OpenSqlite({.path = path, .vfs = options.vfs});
+    options.database = sql::OpenSqlite({.path = path, .vfs = options.vfs, .gate = options.gate});
   } else {
     RETURN_IF_ERROR(ExpectKey(files, *options.database, options.key_file));
   }

@@ -16,6 +16,7 @@
 
 #include "lib/file/file_system.h"
 #include "lib/net/loop.h"
+#include "store-service/database/sql/write_gate.h"
 #include "store-service/directory/feed.h"
 #include "store-service/directory/model.h"
 #include "store-service/objects/object_store.h"
@@ -44,6 +45,8 @@ class Configuration {
   struct Options {
     std::string directory;  // holds directory.db and directory.key
     std::string vfs;
+    // What writers of directory.db pass; null: nothing.
+    std::shared_ptr<sql::WriteGate> gate;
     // Instead of directory.db.
     std::shared_ptr<sql::Database> database;
     std::string key_file;  // empty: directory.key

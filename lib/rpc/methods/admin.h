@@ -45,6 +45,8 @@ inline constexpr Method<v1::ForgetJournalRequest, v1::ForgetJournalReply> kOpera
     "/posthorn.admin.v1.Operations/ForgetJournal"};
 inline constexpr Method<v1::StoreCheckRequest, v1::StoreCheckReply> kOperationsStoreCheck{
     "/posthorn.admin.v1.Operations/StoreCheck"};
+inline constexpr Method<v1::StoreMigrateRequest, v1::StoreMigrateReply> kOperationsStoreMigrate{
+    "/posthorn.admin.v1.Operations/StoreMigrate"};
 inline constexpr Method<v1::SetPasswordRequest, v1::SetPasswordReply> kOperationsSetPassword{
     "/posthorn.admin.v1.Operations/SetPassword"};
 

@@ -94,5 +94,7 @@ inline constexpr Method<v1::StoreStatusRequest, v1::StoreStatusReply> kStoreAdmi
     "/posthorn.store.v1.StoreAdmin/Status"};
 inline constexpr Method<v1::CheckRequest, v1::CheckReply> kStoreAdminCheck{
     "/posthorn.store.v1.StoreAdmin/Check"};
+inline constexpr Method<v1::MigrateRequest, v1::MigrateReply> kStoreAdminMigrate{
+    "/posthorn.store.v1.StoreAdmin/Migrate"};
 
 }  // namespace posthorn::rpc::store

@@ -1,5 +1,6 @@
 #include "store-service/database/sql/sqlite.h"
 
+#include <utility>
 #include <vector>
 
 #include "lib/sqlite/connection.h"
@@ -48,12 +49,15 @@ class SqliteRows final : public Rows {
 
 class SqliteConnection final : public Connection {
  public:
-  explicit SqliteConnection(std::unique_ptr<sqlite::Connection> db) : db_(std::move(db)) {}
+  SqliteConnection(std::unique_ptr<sqlite::Connection> db, std::shared_ptr<WriteGate> gate)
+      : db_(std::move(db)), gate_(std::move(gate)) {}
 
   absl::Status Execute(std::string_view sql, std::span<const Argument> arguments) override {
-    sqlite::Cursor cursor = db_->Query(sql);
-    BindAll(cursor, arguments);
-    return cursor.Next().status();
+    if (gate_ == nullptr || writing_) return ExecuteNow(sql, arguments);
+    RETURN_IF_ERROR(gate_->Enter());
+    const absl::Status status = ExecuteNow(sql, arguments);
+    gate_->Leave();
+    return status;
   }
   std::unique_ptr<Rows> Open(std::string_view sql, std::span<const Argument> arguments) override {
     sqlite::Cursor cursor = db_->Query(sql);
@@ -73,15 +77,38 @@ class SqliteConnection final : public Connection {
 
  protected:
   absl::Status Begin(Access access) override {
-    return db_->Run(access == Access::kWrite ? "BEGIN IMMEDIATE" : "BEGIN");
+    if (access == Access::kRead) return db_->Run("BEGIN");
+    if (gate_ != nullptr) RETURN_IF_ERROR(gate_->Enter());
+    writing_ = true;
+    absl::Status status = db_->Run("BEGIN IMMEDIATE");
+    if (!status.ok()) Ended();
+    return status;
   }
-  absl::Status Commit() override { return db_->Run("COMMIT"); }
+  absl::Status Commit() override {
+    absl::Status status = db_->Run("COMMIT");
+    if (status.ok()) Ended();
+    return status;
+  }
   // It fails only when SQLite has rolled back by itself already (disk full).
-  void Rollback() override { (void)db_->Run("ROLLBACK"); }
+  void Rollback() override {
+    (void)db_->Run("ROLLBACK");
+    Ended();
+  }
   uint64_t conflicts() const override { return 0; }
 
  private:
+  absl::Status ExecuteNow(std::string_view sql, std::span<const Argument> arguments) {
+    sqlite::Cursor cursor = db_->Query(sql);
+    BindAll(cursor, arguments);
+    return cursor.Next().status();
+  }
+  void Ended() {
+    if (std::exchange(writing_, false) && gate_ != nullptr) gate_->Leave();
+  }
+
   std::unique_ptr<sqlite::Connection> db_;
+  const std::shared_ptr<WriteGate> gate_;
+  bool writing_ = false;
 };
 
 class SqliteFile final : public Database {
@@ -92,7 +119,8 @@ class SqliteFile final : public Database {
                      sqlite::Connection::Open({.path = options_.path, .vfs = options_.vfs}));
     // What an earlier run wrote, and was killed before it could sync, is believed from now on.
     RETURN_IF_ERROR(db->Checkpoint(sqlite::Connection::Checkpointing::kPassive).status());
-    return std::unique_ptr<Connection>(std::make_unique<SqliteConnection>(std::move(db)));
+    return std::unique_ptr<Connection>(
+        std::make_unique<SqliteConnection>(std::move(db), options_.gate));
   }
   bool shared() const override { return false; }
 

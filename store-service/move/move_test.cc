@@ -1,0 +1,230 @@
+#include <set>
+
+#include "store-service/move/move_fixture.h"
+
+namespace posthorn::store_service {
+namespace {
+
+using absl::StatusCode;
+
+TEST_F(MoveTest, KnowsEveryTableAndColumnOfTheFiles) {
+  const auto source = *MoveSource::Open(Files());
+  EXPECT_TRUE(source->ExpectKnown().ok()) << source->ExpectKnown();
+  for (const MoveTable& table : MoveTables()) {
+    EXPECT_TRUE(source->Sum(table, "1").ok()) << table.source;
+  }
+  ASSERT_TRUE(directory_->Run("CREATE TABLE later(a INTEGER PRIMARY KEY)").ok());
+  EXPECT_THAT(std::string(source->ExpectKnown().message()), HasSubstr("the table later"));
+}
+
+// The other way round: a column that only MySQL has would be left empty.
+TEST_F(MoveTest, FillsEveryColumnOfTheDatabase) {
+  ASSERT_TRUE(NewMove()->Run().ok());
+  std::set<std::string> filled = {"lane.touched"};
+  for (const MoveTable& table : MoveTables()) {
+    for (const MoveColumn& column : table.columns) filled.insert(table.target + "." + column.name);
+  }
+  const std::string columns = server_->Sql(
+      "SELECT CONCAT(table_name,'.',column_name) FROM information_schema.columns WHERE"
+      " table_schema='" +
+      schema_ +
+      "' AND extra NOT LIKE '%GENERATED%' AND table_name NOT IN"
+      " ('installation','schema_migration','schema_oldest','replica')");
+  for (const std::string& column : Sorted(columns)) EXPECT_TRUE(filled.contains(column)) << column;
+  EXPECT_GT(columns.size(), 1000u);
+}
+
+TEST_F(MoveTest, MovesEverythingByteForByte) {
+  const auto result = NewMove()->Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  ExpectSame();
+  EXPECT_EQ(result->messages, 121u);
+  EXPECT_EQ(Server("SELECT local FROM account WHERE local_at='j\xc3\xbcrgen@'"), "j\xc3\xbcrgen\n");
+  // It is what a store opens: lanes without owner go on where they were.
+  EXPECT_TRUE(ExpectNoUnfinishedMove(Target()).ok());
+  const auto opened = *OpenMysqlDatabase({.connection = Target()});
+  const auto lane = *opened->AcquireLane(1, "store-1", 1000);
+  EXPECT_EQ(lane.epoch, lanes_[1].epoch + 1);
+  EXPECT_EQ(lane.batch, lanes_[1].batch);
+  EXPECT_EQ(Columns(*opened, 1, 2, 0), Columns(*mail_, 1, 2, 0));
+}
+
+TEST_F(MoveTest, FilesSayWhereTheyMovedAndTakeNothingMore) {
+  EXPECT_TRUE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+  ASSERT_TRUE(NewMove()->Run().ok());
+  const absl::Status moved = ExpectNotMoved(file::Real(), dir_.path());
+  EXPECT_EQ(moved.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(moved.message()), HasSubstr("has moved to mysql://u@h/db"));
+  EXPECT_EQ(Write(Delivered(1, 50)).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(directory_->Run("UPDATE head SET revision=13").code(), StatusCode::kUnavailable);
+  EXPECT_EQ(registry_->Take("one").status().code(), StatusCode::kUnavailable);
+  // What is there can be read still.
+  EXPECT_EQ(Columns(*mail_, 1, 2, 0).size(), 40u);
+}
+
+TEST_F(MoveTest, WhatIsWrittenMeanwhileIsThereToo) {
+  const auto move = NewMove();
+  Uid next = 50;
+  move->before_part = [&] {
+    if (told_.back().phase == MoveProgress::Phase::kStop) return;
+    ++next;
+    // New, changed and removed rows of accounts that are copied already and of others.
+    WriteBatch batch = Delivered(next % 5 + 1, next);
+    batch.flags.push_back({2, 2, next % 20 + 1, next + 1000, static_cast<uint16_t>(next), {}});
+    batch.expunges.push_back({3, 2, next + 1000, next - 50, next, 5});
+    batch.keywords.push_back({2, 2, next % 60, "k" + std::to_string(next)});
+    batch.subscriptions.push_back({2, "s" + std::to_string(next)});
+    batch.operations.push_back({3, "op" + std::to_string(next), 5, "reply"});
+    ASSERT_TRUE(Write(batch).ok());
+    ASSERT_TRUE(directory_->Run("UPDATE head SET revision=revision+1").ok());
+  };
+  const auto result = move->Run();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_GT(next, 70u);
+  ExpectSame();
+}
+
+TEST_F(MoveTest, DroppedMailboxesAndForgottenRowsFollow) {
+  const auto move = NewMove();
+  int parts = 0;
+  move->before_part = [&] {
+    if (++parts != 30) return;
+    WriteBatch batch;
+    batch.DropMailbox({1, 2, 500, 5});
+    batch.subscriptions.push_back({1, kUtf8Name, SubscriptionRow::State::kUnsubscribed});
+    batch.subscriptions.push_back({2, "x"});
+    batch.old_operations.emplace_back(1, kOddBytes);
+    batch.operations.push_back({1, "other", 5, ""});
+    batch.keywords.push_back({2, 2, 1, "k"});
+    ASSERT_TRUE(Write(batch).ok());
+  };
+  ASSERT_TRUE(move->Run().ok());
+  ASSERT_GE(parts, 30);
+  ExpectSame();
+}
+
+TEST_F(MoveTest, NothingIsCollectedMeanwhileAndAgainAfterwards) {
+  const auto move = NewMove();
+  move->before_part = [&] {
+    EXPECT_EQ(mail_->PurgeDropped(LanesNow(), 100).status().code(), StatusCode::kUnavailable);
+    EXPECT_EQ(mail_->EraseAccount(LanesNow(), 1, 0, 1).status().code(), StatusCode::kUnavailable);
+    cancelled_ = true;
+  };
+  EXPECT_EQ(move->Run().status().code(), StatusCode::kCancelled);
+  EXPECT_TRUE(mail_->PurgeDropped(LanesNow(), 100).ok());
+}
+
+TEST_F(MoveTest, EndedInTheMiddleItIsDoneAgainFromTheStart) {
+  {
+    const auto move = NewMove();
+    int parts = 0;
+    move->before_part = [&] { cancelled_ = ++parts == 25; };
+    EXPECT_EQ(move->Run().status().code(), StatusCode::kCancelled);
+  }
+  const absl::Status unfinished = ExpectNoUnfinishedMove(Target());
+  EXPECT_EQ(unfinished.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(unfinished.message()), HasSubstr("only a part of an installation"));
+  EXPECT_TRUE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+  // Mail went on, and messages went.
+  ASSERT_TRUE(Write(Delivered(2, 60)).ok());
+  WriteBatch batch;
+  batch.expunges.push_back({2, 2, 600, 1, 5, 5});
+  ASSERT_TRUE(Write(batch).ok());
+  cancelled_ = false;
+  const auto again = NewMove()->Run();
+  ASSERT_TRUE(again.ok()) << again.status();
+  ExpectSame();
+}
+
+TEST_F(MoveTest, ServerThatDiesInTheStopLeavesTheFilesInUse) {
+  const auto own = MariadbServer::Start();
+  ASSERT_NE(own, nullptr);
+  MoveOptions options{
+      .files = Files(), .target = Target(), .url = "u", .data = dir_.path(), .blobs = ""};
+  options.target.target = *mysql::ParseTarget(own->Url(own->NewDatabase()));
+  Move move(options, {*mail_, *gate_}, [](const MoveProgress&) {}, cancelled_);
+  move.while_stopped = [&] {
+    EXPECT_EQ(Write(Delivered(1, 50)).code(), StatusCode::kUnavailable);
+    own->Kill();
+    return absl::OkStatus();
+  };
+  EXPECT_FALSE(move.Run().ok());
+  EXPECT_TRUE(Write(Delivered(1, 50)).ok());
+  EXPECT_TRUE(directory_->Run("UPDATE head SET revision=13").ok());
+  EXPECT_TRUE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+}
+
+TEST_F(MoveTest, DamageOnTheOtherSideIsFound) {
+  on_told = [&](const MoveProgress& told) {
+    if (told.phase == MoveProgress::Phase::kCompare) {
+      Server("UPDATE message SET own_prefix='x' WHERE account=2 AND uid=20");
+    }
+  };
+  const auto result = NewMove()->Run();
+  EXPECT_EQ(result.status().code(), StatusCode::kDataLoss) << result.status();
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("the table message differs"));
+  EXPECT_TRUE(Write(Delivered(1, 50)).ok());
+  EXPECT_FALSE(ExpectNoUnfinishedMove(Target()).ok());
+}
+
+TEST_F(MoveTest, ChangedSmallTableOnTheOtherSideIsFound) {
+  on_told = [&](const MoveProgress& told) {
+    if (told.phase == MoveProgress::Phase::kCompare) Server("DELETE FROM credential");
+  };
+  const auto result = NewMove()->Run();
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("the table credential differs"));
+}
+
+TEST_F(MoveTest, DatabaseWithSomethingInItIsRefused) {
+  Server("CREATE TABLE mine(a INT PRIMARY KEY)");
+  const auto refused = NewMove()->Run();
+  EXPECT_EQ(refused.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("not empty: it has the table mine"));
+  EXPECT_EQ(Server("SHOW TABLES"), "mine\n");
+  EXPECT_TRUE(Write(Delivered(1, 50)).ok());
+}
+
+TEST_F(MoveTest, DatabaseOfAnInstallationIsRefused) {
+  ASSERT_TRUE(NewMove()->Run().ok());
+  mail_->Open();
+  EXPECT_THAT(std::string(NewMove()->Run().status().message()),
+              HasSubstr("holds an installation already"));
+}
+
+TEST_F(MoveTest, UnfinishedMoveOfAnotherInstallationIsRefused) {
+  const auto move = NewMove();
+  move->before_part = [&] { cancelled_ = true; };
+  EXPECT_FALSE(move->Run().ok());
+  cancelled_ = false;
+  ASSERT_TRUE(directory_->Run("UPDATE key_check SET digest='another'").ok());
+  EXPECT_THAT(std::string(NewMove()->Run().status().message()),
+              HasSubstr("unfinished move of another installation"));
+}
+
+TEST_F(MoveTest, MissingPrivilegeIsNamed) {
+  server_->Sql(
+      "CREATE USER IF NOT EXISTS reader@'%' IDENTIFIED BY 'secret';"
+      "GRANT SELECT,INSERT,UPDATE,DELETE ON " +
+      schema_ + ".* TO reader@'%'");
+  MoveOptions options{
+      .files = Files(), .target = Target(), .url = "u", .data = dir_.path(), .blobs = ""};
+  options.target.target.user = "reader";
+  Move move(options, {*mail_, *gate_}, [](const MoveProgress&) {}, cancelled_);
+  const auto result = move.Run();
+  EXPECT_EQ(result.status().code(), StatusCode::kPermissionDenied) << result.status();
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("grant it everything"));
+}
+
+TEST_F(MoveTest, SettingsThatLoseMailAreNamed) {
+  server_->Sql("SET GLOBAL innodb_flush_log_at_trx_commit=2");
+  ASSERT_TRUE(NewMove()->Run().ok());
+  server_->Sql("SET GLOBAL innodb_flush_log_at_trx_commit=1");
+  const auto named = std::count_if(told_.begin(), told_.end(), [](const MoveProgress& told) {
+    return told.note.find("innodb_flush_log_at_trx_commit=2") != std::string::npos;
+  });
+  EXPECT_EQ(named, 1);
+}
+
+}  // namespace
+}  // namespace posthorn::store_service

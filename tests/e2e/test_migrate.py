@@ -1,0 +1,133 @@
+"""`posthorn store migrate`: a running suite on files moves to MariaDB, and goes on there."""
+import re
+import subprocess
+import unittest
+
+from tests.e2e.clients import imap_login, inject, message, uids, wait_uids
+from tests.e2e.cluster.load import Load
+from tests.e2e.cluster.mariadb import MariaDb
+from tests.e2e.harness import TIMEOUT, Suite, wait_for
+
+
+class Queue:
+    """The suite's, as Load asks for one."""
+
+    def __init__(self, suite):
+        self.suite = suite
+
+    def metric(self, name):
+        return self.suite.metric("delivery-queue", name)
+
+    def running(self):
+        return True
+
+
+class OneMachine:
+    """A suite as Load takes installations."""
+
+    def __init__(self, suite):
+        self.replicas = {"smtp-gateway": [suite], "imap-gateway": [suite], "delivery-queue": [Queue(suite)]}
+        self.cli, self.add_accounts = suite.cli, suite.add_accounts
+
+
+def migrate(suite, database, check=True):
+    flags = dict(zip(database.flags[::2], database.flags[1::2]))
+    return suite.cli("store", "migrate", "--to", flags["--database"], "--database-password-file",
+                     flags["--database-password-file"], check=check, timeout=TIMEOUT * 4)
+
+
+def revision(suite):
+    return int(re.search(r"configuration revision (\d+)", suite.cli("status", check=False).stdout).group(1))
+
+
+def mailbox_state(test, suite, mailbox):
+    """UIDVALIDITY and what each message is, byte by byte."""
+    client = imap_login(test, suite)
+    validity = client.status(mailbox, "(UIDVALIDITY UIDNEXT HIGHESTMODSEQ)")[1]
+    client.select(mailbox, readonly=True)
+    return validity, client.uid("FETCH", "1:*", "(UID FLAGS INTERNALDATE BODY.PEEK[])")[1]
+
+
+class Migrate(unittest.TestCase):
+    def test_running_installation_moves_and_nothing_is_lost(self):
+        with MariaDb() as database, Suite() as suite:
+            load = Load(self, OneMachine(suite), rate=40, connections=3, plain=5, owned=3).start()
+            load.wait_for_more(150, "mail flows on the files")
+            before = revision(suite)
+            told = migrate(suite, database)
+            self.assertRegex(told.stdout, r"done: \d+ messages, \d+ rows, the same on both sides; .*writing stopped for \d")
+            self.assertIn("--database mysql://posthorn@127.0.0.1", told.stdout)
+            self.assertNotIn(database.PASSWORD, told.stdout + suite.log())
+            self.assertIn("has moved to mysql://", suite.cli("status", check=False).stdout)
+            self.assertNotEqual(suite.cli("add", "domain", "late.test", check=False).returncode, 0, "no more changes")
+            suite.stop()
+            suite.up_options = database.flags
+            suite.start()
+            load.wait_for_more(150, "mail flows on the database", 120)
+            load.finish()
+            verdict = load.judge()
+            self.assertGreater(verdict.copies, 300)
+            self.assertEqual(revision(suite), before)
+            suite.cli("add", "domain", "later.test")
+            self.assertEqual(revision(suite), before + 1)
+            self.assertEqual(database.nodes[0].ask("select completed > 0 from posthorn.installation"), "1")
+
+    def test_every_byte_flag_and_number_stays(self):
+        with MariaDb() as database, Suite() as suite:
+            suite.add_accounts("here.test", "alice")
+            for number in range(3):
+                inject(suite, message(number))
+            client = imap_login(self, suite)
+            wait_uids(client, 3)
+            name = "Entw&APw-rfe"  # [RFC3501 5.1.3]
+            client.create(name)
+            client.append(name, "(\\Flagged $own)", '"05-Mar-2021 10:20:30 -0330"', b"Subject: \xff'x\r\n\r\n\\\r\n")
+            client.append(name, "(\\Deleted)", None, message(9))
+            client.append(name, "(\\Seen)", None, message(10))
+            client.select(name)
+            client.expunge()
+            client.subscribe(name)
+            subscribed = client.lsub()[1]
+            self.assertIn(name, str(subscribed))
+            state = {mailbox: mailbox_state(self, suite, mailbox) for mailbox in ("INBOX", name)}
+            migrate(suite, database)
+            # Who is logged in reads on.
+            self.assertEqual(len(uids(client, "INBOX")), 3)
+            suite.stop()
+            suite.up_options = database.flags
+            suite.start()
+            self.assertEqual({mailbox: mailbox_state(self, suite, mailbox) for mailbox in state}, state)
+            self.assertEqual(imap_login(self, suite).lsub()[1], subscribed)
+            inject(suite, message(20))
+            self.assertEqual(wait_uids(imap_login(self, suite), 4), [1, 2, 3, 4])
+
+    def test_files_refuse_to_start_once_they_moved(self):
+        with MariaDb() as database, Suite() as suite:
+            suite.add_accounts("here.test", "alice")
+            migrate(suite, database)
+            again = migrate(suite, database, check=False)
+            self.assertIn("has moved to", again.stderr)
+            suite.stop()
+            store = subprocess.run([suite.bin / "posthorn-store-service", "--run", suite.dir / "run", "--data",
+                                    suite.dir / "data" / "store-service"], capture_output=True, text=True, timeout=TIMEOUT)
+            self.assertNotEqual(store.returncode, 0)
+            self.assertIn("this installation has moved to mysql://", store.stdout + store.stderr)
+
+    def test_interrupted_move_changes_nothing(self):
+        with MariaDb() as database, Suite() as suite:
+            suite.add_accounts("here.test", "alice")
+            suite.cli("set", "settings", "spf=false")
+            database.nodes[0].ask("create table posthorn.mine(a int primary key)")
+            refused = migrate(suite, database, check=False)
+            self.assertIn("not empty: it has the table mine", refused.stderr)
+            database.nodes[0].ask("drop table posthorn.mine")
+            database.nodes[0].stop()
+            self.assertNotEqual(migrate(suite, database, check=False).returncode, 0)
+            inject(suite, message(1))
+            self.assertEqual(len(wait_uids(imap_login(self, suite), 1)), 1)
+            database.nodes[0].start().wait_ready()
+            wait_for(lambda: migrate(suite, database, check=False).returncode == 0, "it moves when the server is back")
+
+
+if __name__ == "__main__":
+    unittest.main()
