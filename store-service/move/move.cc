@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "lib/base/kill_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "store-service/move/mark.h"
@@ -102,6 +103,7 @@ absl::Status Move::CopyLed(MoveLead lead) {
 
 absl::Status Move::CopyPart(const MoveTable& table, std::string_view where) {
   if (before_part) before_part();
+  KILL_POINT("store.move.part");
   MoveTarget::Rows rows(*target_, table);
   absl::Status status = source_->Read(table, where, [&](std::string_view row) -> absl::Status {
     RETURN_IF_ERROR(MayGoOn());

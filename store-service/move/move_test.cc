@@ -1,4 +1,5 @@
 #include <set>
+#include <thread>
 
 #include "store-service/move/move_fixture.h"
 
@@ -81,6 +82,28 @@ TEST_F(MoveTest, WhatIsWrittenMeanwhileIsThereToo) {
   const auto result = move->Run();
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_GT(next, 70u);
+  ExpectSame();
+}
+
+TEST_F(MoveTest, WritersBesideItLoseNothing) {
+  std::atomic<bool> end{false};
+  std::thread writer([&] {
+    for (Uid uid = 100; !end && uid < 100000; ++uid) {
+      const absl::Status status = Write(Delivered(uid % 7 + 1, uid));
+      EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+    }
+  });
+  std::thread administrator([&] {
+    while (!end) {
+      const absl::Status status = directory_->Run("UPDATE head SET revision=revision+1");
+      EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+    }
+  });
+  const auto result = NewMove()->Run();
+  end = true;
+  writer.join();
+  administrator.join();
+  ASSERT_TRUE(result.ok()) << result.status();
   ExpectSame();
 }
 
@@ -173,6 +196,22 @@ TEST_F(MoveTest, ChangedSmallTableOnTheOtherSideIsFound) {
   };
   const auto result = NewMove()->Run();
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("the table credential differs"));
+}
+
+// What a store that died between the two words leaves: neither side takes itself for the
+// installation, and without the mark the files are it again.
+TEST_F(MoveTest, BetweenTheTwoWordsNeitherSideStarts) {
+  const auto move = NewMove();
+  move->before_part = [&] { cancelled_ = true; };
+  EXPECT_FALSE(move->Run().ok());
+  cancelled_ = false;
+  ASSERT_TRUE(MarkMoved(file::Real(), dir_.path(), "mysql://u@h/db").ok());
+  EXPECT_FALSE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+  EXPECT_FALSE(ExpectNoUnfinishedMove(Target()).ok());
+  ASSERT_TRUE(RemoveMovedMark(file::Real(), dir_.path()).ok());
+  EXPECT_TRUE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+  EXPECT_TRUE(RemoveMovedMark(file::Real(), dir_.path()).ok()) << "none: that is what was asked";
+  EXPECT_TRUE(NewMove()->Run().ok());
 }
 
 TEST_F(MoveTest, DatabaseWithSomethingInItIsRefused) {

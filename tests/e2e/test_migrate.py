@@ -1,6 +1,7 @@
 """`posthorn store migrate`: a running suite on files moves to MariaDB, and goes on there."""
 import re
 import subprocess
+import tempfile
 import unittest
 
 from tests.e2e.clients import imap_login, inject, message, uids, wait_uids
@@ -108,10 +109,60 @@ class Migrate(unittest.TestCase):
             again = migrate(suite, database, check=False)
             self.assertIn("has moved to", again.stderr)
             suite.stop()
-            store = subprocess.run([suite.bin / "posthorn-store-service", "--run", suite.dir / "run", "--data",
-                                    suite.dir / "data" / "store-service"], capture_output=True, text=True, timeout=TIMEOUT)
-            self.assertNotEqual(store.returncode, 0)
-            self.assertIn("this installation has moved to mysql://", store.stdout + store.stderr)
+            self.assertIn("this installation has moved to mysql://",
+                          self.start_store(suite, "--run", suite.dir / "run", "--data", suite.dir / "data" / "store-service"))
+
+    def test_store_killed_in_the_middle_goes_on_with_its_files(self):
+        with MariaDb() as database, Suite(environment={"POSTHORN_KILL_AT": "store.move.part:20"}) as suite:
+            suite.add_accounts("here.test", "alice")
+            pid = suite.pid("store-service")
+            self.assertNotEqual(migrate(suite, database, check=False).returncode, 0)
+            suite.wait_restarted("store-service", pid)
+
+            def sent():
+                try:
+                    return inject(suite, message(1)) == {}
+                except OSError:  # 451 until all have found each other again
+                    return False
+            wait_for(sent, "mail is accepted again")
+            self.assertEqual(len(wait_uids(imap_login(self, suite), 1)), 1)
+            with tempfile.TemporaryDirectory() as other:
+                half = self.start_store(suite, "--run", other, "--data", other, *database.flags)
+            self.assertIn("only a part of an installation", half)
+            suite.stop()
+            del suite.environment["POSTHORN_KILL_AT"]
+            suite.start()
+            self.assertIn("the same on both sides", migrate(suite, database).stdout)
+
+    def test_killed_between_the_two_words_neither_side_starts(self):
+        with MariaDb() as database, Suite(environment={"POSTHORN_KILL_AT": "store.move.marked"}) as suite:
+            suite.add_accounts("here.test", "alice")
+            inject(suite, message(1))
+            wait_uids(imap_login(self, suite), 1)
+            self.assertNotEqual(migrate(suite, database, check=False).returncode, 0)
+            wait_for(lambda: "this installation has moved to mysql://" in suite.log(), "the store says why it does not start")
+            suite.stop()
+            data = suite.dir / "data" / "store-service"
+            self.assertIn("only a part of an installation",
+                          self.start_store(suite, "--run", suite.dir / "run", "--data", data, *database.flags))
+            # As the manual says: nothing has run on the database, completed is 0.
+            self.assertEqual(database.nodes[0].ask("select completed from posthorn.installation"), "0")
+            (data / "moved-to-database").unlink()
+            del suite.environment["POSTHORN_KILL_AT"]
+            suite.start()
+            self.assertEqual(len(wait_uids(imap_login(self, suite), 1)), 1)
+            migrate(suite, database)
+            suite.stop()
+            suite.up_options = database.flags
+            suite.start()
+            self.assertEqual(wait_uids(imap_login(self, suite), 1), [1])
+
+    def start_store(self, suite, *flags):
+        """What a store says that ends at once."""
+        store = subprocess.run([suite.bin / "posthorn-store-service", *flags], capture_output=True, text=True,
+                               timeout=TIMEOUT)
+        self.assertNotEqual(store.returncode, 0)
+        return store.stdout + store.stderr
 
     def test_interrupted_move_changes_nothing(self):
         with MariaDb() as database, Suite() as suite:
