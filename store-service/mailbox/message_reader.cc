@@ -5,6 +5,7 @@
 
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/observe/log.h"
 
 namespace posthorn::store_service {
 
@@ -74,7 +75,22 @@ absl::StatusOr<std::string> MessageReader::Bytes(size_t most) {
                       left);
 }
 
-void MessageReader::ReadChunk(std::vector<v1::ReadMessagesReply>& replies, size_t& bytes) {
+// An error: the bytes may be whole, but cannot be had now.
+absl::Status MessageReader::Judge(const absl::Status& status) {
+  const absl::StatusCode code = status.code();
+  const bool lost = code == absl::StatusCode::kNotFound || code == absl::StatusCode::kDataLoss;
+  if (!status.ok() && !lost) return status;
+  open_->problem = v1::ReadMessagesReply::DAMAGED;
+  observe::Error("store.message_damaged",
+                 {{"account", account_},
+                  {"mailbox", request_.mailbox()},
+                  {"uid", request_.parts(part_).uid()},
+                  {"segment", SegmentOf(open_->place.blob_key)},
+                  {"what", status.ok() ? "it ends too early" : base::Message(status)}});
+  return absl::OkStatus();
+}
+
+absl::Status MessageReader::ReadChunk(std::vector<v1::ReadMessagesReply>& replies, size_t& bytes) {
   v1::ReadMessagesReply reply;
   reply.set_part(static_cast<uint32_t>(part_));
   if (open_->first && open_->problem == v1::ReadMessagesReply::OK) {
@@ -86,7 +102,7 @@ void MessageReader::ReadChunk(std::vector<v1::ReadMessagesReply>& replies, size_
          reply.chunk().size() < kChunk) {
     auto chunk = Bytes(kChunk - reply.chunk().size());
     if (!chunk.ok() || chunk->empty()) {
-      open_->problem = v1::ReadMessagesReply::DAMAGED;
+      RETURN_IF_ERROR(Judge(chunk.status()));
       break;
     }
     open_->at += chunk->size();
@@ -104,6 +120,7 @@ void MessageReader::ReadChunk(std::vector<v1::ReadMessagesReply>& replies, size_
     ++part_;
   }
   replies.push_back(std::move(reply));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<v1::ReadMessagesReply>> MessageReader::Next() {
@@ -116,7 +133,7 @@ absl::StatusOr<std::vector<v1::ReadMessagesReply>> MessageReader::Next() {
       }
       RETURN_IF_ERROR(Begin(*snapshot));
     }
-    ReadChunk(replies, bytes);
+    RETURN_IF_ERROR(ReadChunk(replies, bytes));
   }
   return replies;
 }

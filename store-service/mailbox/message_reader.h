@@ -26,7 +26,8 @@ class MessageReader {
   MessageReader(Database& database, BlobStore& blobs, AccountId account,
                 v1::ReadMessagesRequest request);
   ~MessageReader();
-  // The next replies, in order; empty when all is read. One thread at a time.
+  // The next replies, in order; empty when all is read. One thread at a time. Lost or damaged bytes
+  // are a reply's problem; kUnavailable: they cannot be had now.
   absl::StatusOr<std::vector<v1::ReadMessagesReply>> Next();
 
  private:
@@ -34,7 +35,8 @@ class MessageReader {
   absl::Status Begin(ReadSnapshot& snapshot);
   absl::StatusOr<std::string> Bytes(size_t most);
   uint64_t HeaderSize();
-  void ReadChunk(std::vector<v1::ReadMessagesReply>& replies, size_t& bytes);
+  absl::Status Judge(const absl::Status& status);
+  absl::Status ReadChunk(std::vector<v1::ReadMessagesReply>& replies, size_t& bytes);
 
   Database* database_;
   BlobStore* blobs_;

@@ -88,6 +88,31 @@ class ObjectStore(unittest.TestCase):
         self.send()
         self.assertEqual(len(self.bodies()), self.sent)
 
+    def test_a_message_that_cannot_be_had_now_is_not_called_damaged_and_one_that_is_lost_is_named(self):
+        large = message(1) + (b"z" * 70 + b"\r\n") * 30000
+        self.send(large)
+        uid = wait_uids(self.imap(), self.sent)[-1]
+        client = self.imap()
+        client.select("INBOX")
+        self.fault("fault denied 1000000 GET")
+        client.send(f"x UID FETCH {uid} BODY.PEEK[]\r\n".encode())
+        self.assertRegex(client.readline(), rb"x NO \[UNAVAILABLE\]")
+        self.fault("clear")
+        client.send(f"y UID FETCH {uid} BODY.PEEK[]<2000000.20>\r\n".encode())
+        self.assertIn(b"{20}", client.readline())
+        log = self.alone.processes["store-service"].text
+        self.assertNotIn("store.message_damaged", log())
+        largest = max((file for file in self.objects.iterdir() if "%2Fo%2F" in file.name), key=lambda f: f.stat().st_size)
+        hidden = largest.rename(largest.with_name("hidden"))
+        self.addCleanup(hidden.rename, largest)
+        other = self.imap()
+        other.select("INBOX")
+        other.send(f"z UID FETCH {uid} BODY.PEEK[]\r\n".encode())
+        self.assertRegex(other.readline(), rb"z NO ")
+        self.assertRegex(log(), rf"store.message_damaged .*uid={uid} ")
+        check = self.cli("store", "check", check=False)
+        self.assertRegex(check.stdout, rb"PROBLEM: account 1 mailbox INBOX uid %d, .*cannot be read" % uid)
+
     def test_the_store_is_killed_and_nothing_is_missing(self):
         self.send()
         store = self.alone.processes["store-service"]
