@@ -21,7 +21,10 @@ absl::StatusOr<std::string> Contents(const Call& call, const std::string& option
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-std::string Seconds(uint64_t ms) { return base::StrCat(ms / 1000, ".", ms % 1000 / 100, " s"); }
+std::string Took(uint64_t ms) {
+  if (ms < 1000) return base::StrCat(ms, " ms");
+  return base::StrCat(ms / 1000, ".", ms % 1000 / 100, " s");
+}
 
 // Prints a line for each phase and each tenth of the copy.
 class Progress {
@@ -87,8 +90,8 @@ absl::Status StoreMigrate(AdminClient& admin, const Call& call) {
     return base::Unavailable("the store ended without a verdict: ask posthorn status");
   const uint64_t rate = verdict.messages() * 1000 / std::max<uint64_t>(1, verdict.copy_ms());
   std::cout << "done: " << verdict.messages() << " messages, " << verdict.done()
-            << " rows, the same on both sides; copied in " << Seconds(verdict.copy_ms()) << " ("
-            << rate << " messages a second), writing stopped for " << Seconds(verdict.stop_ms())
+            << " rows, the same on both sides; copied in " << Took(verdict.copy_ms()) << " ("
+            << rate << " messages a second), writing stopped for " << Took(verdict.stop_ms())
             << "\n";
   PrintWhatNow(call);
   return absl::OkStatus();

@@ -71,6 +71,7 @@ class Migrate(unittest.TestCase):
             self.assertEqual(revision(suite), before)
             suite.cli("add", "domain", "later.test")
             self.assertEqual(revision(suite), before + 1)
+            self.assertIn(" 0 problems", suite.cli("store", "check", timeout=TIMEOUT * 4).stdout)
             self.assertEqual(database.nodes[0].ask("select completed > 0 from posthorn.installation"), "1")
 
     def test_every_byte_flag_and_number_stays(self):
@@ -106,6 +107,7 @@ class Migrate(unittest.TestCase):
         with MariaDb() as database, Suite() as suite:
             suite.add_accounts("here.test", "alice")
             migrate(suite, database)
+            self.assertEqual(suite.cli("store", "migrate", check=False).returncode, 2, "--to is missing")
             again = migrate(suite, database, check=False)
             self.assertIn("has moved to", again.stderr)
             suite.stop()
