@@ -137,7 +137,8 @@ class Connection {
   // One statement without rows that is made once and not kept: DDL, many rows in one text.
   absl::Status Execute(std::string_view sql);
 
-  // All values of all rows, row after row, of a query that is made once and not kept.
+  // All values of all rows, row after row, of a query that is made once and not kept; none is
+  // negative.
   absl::StatusOr<std::vector<uint64_t>> Numbers(std::string_view sql);
 
   // So many statements in one text; the values of the last one's only row, if it has one.

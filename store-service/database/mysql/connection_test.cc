@@ -96,6 +96,11 @@ TEST_F(ConnectionTest, SignedColumnsKeepUnsignedBits) {
   EXPECT_EQ(cursor.Unsigned(0), bits);
 }
 
+TEST_F(ConnectionTest, NumbersKeepEveryBit) {
+  EXPECT_EQ(*db_->Numbers("SELECT 18446744073709551615, 9223372036854775808, 7"),
+            (std::vector<uint64_t>{UINT64_MAX, uint64_t{1} << 63, 7}));
+}
+
 TEST_F(ConnectionTest, UpdateCountsRowsItFoundThoughNothingChanged) {
   ASSERT_TRUE(db_->Run("INSERT INTO t(a, b) VALUES(1,5),(2,5)").ok());
   EXPECT_EQ(db_->changes(), 2);

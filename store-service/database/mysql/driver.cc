@@ -136,7 +136,12 @@ absl::StatusOr<std::vector<uint64_t>> Connection::Link::Numbers(std::string_view
     const uint32_t columns = rows->getMetaData()->getColumnCount();
     std::vector<uint64_t> values;
     while (rows->next()) {
-      for (uint32_t i = 1; i <= columns; ++i) values.push_back(rows->getUInt64(i));
+      // Its getUInt64 stops at 2^63 - 1 for what came as text.
+      for (uint32_t i = 1; i <= columns; ++i) {
+        values.push_back(
+            base::ParseInt<uint64_t>(std::string_view(rows->getString(i).asStdString()))
+                .value_or(0));
+      }
     }
     return values;
   });
