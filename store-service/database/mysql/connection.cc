@@ -106,7 +106,13 @@ int64_t Connection::changes() const { return changes_; }
 
 absl::Status Connection::RunStatement(Cursor& cursor, std::string_view sql) {
   RETURN_IF_ERROR(Usable());
-  if (in_transaction_) return cursor.Execute();
+  if (in_transaction_) {
+    const absl::Status status = cursor.Execute();
+    // A table was changed by a newer program since the snapshot began. There is nothing to run
+    // again, but another snapshot can be taken.
+    const bool snapshot = options_.use == Options::Use::kSnapshots;
+    return snapshot && IsRetry(status) ? base::Unavailable(base::Message(status)) : status;
+  }
   const absl::Status status = cursor.Execute();
   if (!link_->lost || !base::StartsWithIgnoreCase(sql, "SELECT")) return status;
   RETURN_IF_ERROR(Ready());

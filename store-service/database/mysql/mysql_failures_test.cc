@@ -70,6 +70,25 @@ TEST_F(MysqlFailures, ReadersAndWritersFindTheRestartedServer) {
   owner.ExpectAllThere(*database_);
 }
 
+// A store of the next release copies a table between a snapshot's begin and its first look at the
+// table.
+TEST_F(MysqlFailures, ChangeOfSchemaEndsASnapshotAndTheNextOneReads) {
+  SimpleOwner owner(*database_, Acquire(*database_));
+  ASSERT_TRUE(owner.Deliver().ok());
+  auto snapshot = database_->OpenSnapshot();
+  ASSERT_TRUE(snapshot.ok());
+  const auto newer = Raw();
+  ASSERT_TRUE(newer
+                  ->Execute("ALTER TABLE message ADD COLUMN more INT NOT NULL DEFAULT 7,"
+                            " ALGORITHM=COPY")
+                  .ok());
+  EXPECT_EQ((*snapshot)->Totals(1, 2).status().code(), StatusCode::kUnavailable);
+  snapshot->reset();
+  owner.ExpectAllThere(*database_);
+  EXPECT_TRUE(owner.Deliver().ok());
+  owner.ExpectAllThere(*database_);
+}
+
 TEST_F(MysqlFailures, CutCommitsAreDecidedByTheLane) {
   CommitProxy proxy(server_->port());
   auto options = MysqlTestOptions(server_->Url(name_));
