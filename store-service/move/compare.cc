@@ -1,5 +1,7 @@
 // Whether both sides hold the same, and the end of a move.
 
+#include <thread>
+
 #include "lib/base/kill_point.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
@@ -13,6 +15,7 @@ namespace posthorn::store_service {
 namespace {
 
 constexpr size_t kLeadsInOne = 200;
+constexpr std::chrono::milliseconds kAskAgain{500};
 
 absl::Status Differs(const MoveTable& table, const MoveSum& source, const MoveSum& target) {
   return base::DataLoss(base::StrCat("the table ", table.target, " differs: ", source.rows,
@@ -120,14 +123,7 @@ absl::Status Move::NameMessageFolder() {
 absl::Status Move::Finish() {
   RETURN_IF_ERROR(MarkMoved(file::Real(), options_.data, options_.url));
   KILL_POINT("store.move.marked");
-  absl::Status status = target_->Complete(installation_);
-  if (status.code() == absl::StatusCode::kUnknown) {
-    const absl::StatusOr<bool> complete = target_->IsComplete();
-    if (complete.ok()) {
-      status = *complete ? absl::OkStatus()
-                         : base::Unavailable("the database did not take the last word");
-    }
-  }
+  const absl::Status status = SayLastWord();
   if (status.ok()) return status;
   if (status.code() == absl::StatusCode::kUnknown) {
     return base::Error(absl::StatusCode::kUnknown,
@@ -136,7 +132,24 @@ absl::Status Move::Finish() {
                                     base::Message(status)));
   }
   const absl::Status undone = RemoveMovedMark(file::Real(), options_.data);
-  return undone.ok() ? status : base::Annotate(undone, base::Message(status));
+  if (undone.ok()) return status;
+  return base::Error(status.code(),
+                     base::StrCat(base::Message(status), "; and ", options_.data, "/", kMovedFile,
+                                  " must be removed by hand: ", base::Message(undone)));
+}
+
+// A database that comes back soon is waited for, whether or not anybody still listens.
+absl::Status Move::SayLastWord() {
+  absl::Status status = target_->Complete(installation_);
+  while (status.code() == absl::StatusCode::kUnknown && !StoppedForLong()) {
+    const absl::StatusOr<bool> complete = target_->IsComplete();
+    if (complete.ok()) {
+      return *complete ? absl::OkStatus()
+                       : base::Unavailable("the database did not take the last word");
+    }
+    std::this_thread::sleep_for(kAskAgain);
+  }
+  return status;
 }
 
 }  // namespace posthorn::store_service

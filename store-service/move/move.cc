@@ -179,10 +179,14 @@ absl::Status Move::Stop() {
 
 absl::Status Move::MayGoOn() const {
   if (cancelled_) return absl::CancelledError("cancelled");
-  if (!stopped_ || steady_clock::now() - stopped_at_ < kLongestStop) return absl::OkStatus();
+  if (!StoppedForLong()) return absl::OkStatus();
   return base::Error(absl::StatusCode::kDeadlineExceeded,
                      "writing would have stopped for more than a minute; try again when less mail "
                      "comes, or with a faster database");
+}
+
+bool Move::StoppedForLong() const {
+  return stopped_ && steady_clock::now() - stopped_at_ >= kLongestStop;
 }
 
 void Move::Count(const MoveTable& table, uint64_t rows) {

@@ -89,10 +89,12 @@ class Move {
   absl::Status CompareSmall();
   absl::Status Stop();
   absl::Status Finish();
+  absl::Status SayLastWord();
   absl::Status NameMessageFolder();
 
   // kCancelled; kDeadlineExceeded when nothing was written for too long.
   absl::Status MayGoOn() const;
+  bool StoppedForLong() const;
   void Tell(Phase phase, const MoveTable* table, std::string note = "");
   void Count(const MoveTable& table, uint64_t rows);
 

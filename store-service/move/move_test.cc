@@ -1,12 +1,14 @@
 #include <set>
 #include <thread>
 
+#include "store-service/database/mysql/commit_proxy_for_test.h"
 #include "store-service/move/move_fixture.h"
 
 namespace posthorn::store_service {
 namespace {
 
 using absl::StatusCode;
+using mysql::CommitProxy;
 
 TEST_F(MoveTest, KnowsEveryTableAndColumnOfTheFiles) {
   const auto source = *MoveSource::Open(Files());
@@ -175,6 +177,48 @@ TEST_F(MoveTest, ServerThatDiesInTheStopLeavesTheFilesInUse) {
   EXPECT_TRUE(Write(Delivered(1, 50)).ok());
   EXPECT_TRUE(directory_->Run("UPDATE head SET revision=13").ok());
   EXPECT_TRUE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+}
+
+class LastWord : public MoveTest {
+ protected:
+  // A move whose last COMMIT meets `at`.
+  absl::StatusOr<MoveResult> RunWith(CommitProxy& proxy, CommitProxy::At at) {
+    MoveOptions options{
+        .files = Files(), .target = Target(), .url = "u", .data = dir_.path(), .blobs = ""};
+    options.target.target.hosts[0].port = static_cast<uint16_t>(proxy.port());
+    Move move(options, {*mail_, *gate_}, [](const MoveProgress&) {}, cancelled_);
+    move.while_stopped = [&] {
+      proxy.Next(at);
+      return absl::OkStatus();
+    };
+    return move.Run();
+  }
+  void ExpectInUse() {
+    EXPECT_TRUE(Write(Delivered(1, 50)).ok());
+    EXPECT_TRUE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+    EXPECT_FALSE(ExpectNoUnfinishedMove(Target()).ok());
+  }
+};
+
+TEST_F(LastWord, WhoseAnswerWasLostCounts) {
+  CommitProxy proxy(server_->port());
+  const auto result = RunWith(proxy, CommitProxy::At::kCutAfter);
+  EXPECT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(ExpectNotMoved(file::Real(), dir_.path()).ok());
+  EXPECT_TRUE(ExpectNoUnfinishedMove(Target()).ok());
+}
+
+TEST_F(LastWord, ThatNeverArrivedLeavesTheFilesInUse) {
+  CommitProxy proxy(server_->port());
+  EXPECT_EQ(RunWith(proxy, CommitProxy::At::kCutBefore).status().code(), StatusCode::kUnavailable);
+  ExpectInUse();
+}
+
+TEST_F(LastWord, ThatComesLateDoesNotComeTrue) {
+  CommitProxy proxy(server_->port());
+  EXPECT_EQ(RunWith(proxy, CommitProxy::At::kHold).status().code(), StatusCode::kUnavailable);
+  proxy.Release();
+  ExpectInUse();
 }
 
 TEST_F(MoveTest, DamageOnTheOtherSideIsFound) {

@@ -254,10 +254,17 @@ absl::Status MoveTarget::Complete(std::string_view installation) {
   return committed;
 }
 
+// Writes before it reads: the row's lock is had only when the session before has ended.
 absl::StatusOr<bool> MoveTarget::IsComplete() {
-  ASSIGN_OR_RETURN(const int64_t completed,
-                   db_->Integer("SELECT completed FROM installation WHERE one=1"));
-  return completed != 0;
+  RETURN_IF_ERROR(Begin());
+  absl::Status status = db_->Run("UPDATE installation SET begun=begun+1 WHERE one=1");
+  absl::StatusOr<int64_t> completed = 0;
+  if (status.ok()) completed = db_->Integer("SELECT completed FROM installation WHERE one=1");
+  if (status.ok()) status = completed.status();
+  if (status.ok()) status = Commit();
+  if (status.ok()) return *completed != 0;
+  Rollback();
+  return status;
 }
 
 absl::Status ExpectNoUnfinishedMove(const mysql::Options& options) {

@@ -53,7 +53,8 @@ class MoveTarget {
 
   // The rows are all there and are from now on what counts. kUnknown: perhaps.
   absl::Status Complete(std::string_view installation);
-  // Whether it is complete, asked anew.
+  // After kUnknown: whether it is complete; what is answered stays so, a COMMIT that is still on
+  // its way cannot come true any more.
   absl::StatusOr<bool> IsComplete();
   std::string host() const { return mysql::ToString(db_->host()); }
   const mysql::Options& options() const { return options_; }
