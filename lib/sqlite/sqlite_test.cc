@@ -144,6 +144,16 @@ TEST_F(Sqlite, NewerFileIsOpenedWhenItsStepsAllowIt) {
             " with it: start the newer release again");
 }
 
+TEST_F(Sqlite, FileOfBeforeOldestWasKeptGetsItsNextStep) {
+  const Migration steps[] = {{1, "CREATE TABLE a(x)"},
+                             {2, "ALTER TABLE a ADD COLUMN y DEFAULT 0", 1}};
+  ASSERT_TRUE(Migrate(*db_, std::span(steps, 1)).ok());
+  ASSERT_TRUE(db_->Script("DROP TABLE migration_oldest").ok());
+  EXPECT_TRUE(Migrate(*db_, std::span(steps, 1)).ok());
+  EXPECT_TRUE(Migrate(*db_, steps).ok());
+  EXPECT_TRUE(Migrate(*db_, std::span(steps, 1)).ok());
+}
+
 TEST_F(Sqlite, RefusedFileIsLeftAsItIs) {
   ASSERT_TRUE(db_->Script("CREATE TABLE migration(number INTEGER PRIMARY KEY, checksum INTEGER NOT"
                           " NULL, applied INTEGER NOT NULL); INSERT INTO migration VALUES(5,0,0)")

@@ -1,5 +1,6 @@
 """The suite with its messages in an object store that checks every signature and fails on demand."""
 import contextlib
+import re
 import smtplib
 import subprocess
 import sys
@@ -115,14 +116,23 @@ class ObjectStore(unittest.TestCase):
 
     def test_the_store_is_killed_and_nothing_is_missing(self):
         self.send()
+        self.restart_store()
+        self.send()
+        before = self.bodies()
+        self.assertEqual(len(before), self.sent)
+        self.restart_store()
+        self.assertEqual(self.bodies(), before)
+        page = self.alone.processes["store-service"].page("metrics")[1]
+        hits = re.search(r'posthorn_store_s3_cache_hits_total\{[^}]*where="disk"[^}]*\} (\d+)', page)
+        self.assertGreater(int(hits[1]), 0, "what the killed one read is on disk")
+
+    def restart_store(self):
         store = self.alone.processes["store-service"]
         store.process.kill()
         store.process.wait(TIMEOUT)
         store.__enter__()
         store.wait_ready()
         wait_for(lambda: self.cli("list", "account", check=False).returncode == 0, "the store is found again")
-        self.send()
-        self.assertEqual(len(self.bodies()), self.sent)
 
 
 if __name__ == "__main__":

@@ -181,6 +181,22 @@ TEST_F(S3Loss, TinyMessagesFillAnObjectAndRollOverToTheNext) {
   EXPECT_GE(Objects("o/"), 4U);
 }
 
+TEST_F(S3Loss, MergingRollsOverAtItsBound) {
+  S3BlobOptions options = Options("a");
+  options.merge.pack_bytes = 40'000;
+  options.merge.least_units = 2;
+  const auto a = OpenWith(options);
+  std::vector<BlobRef> refs;
+  for (uint64_t i = 0; i < 60; ++i) refs.push_back(AppendNow(*a, BodyOf(i)).value());
+  for (int round = 0; round < 4; ++round) ASSERT_TRUE(a->Destroy({}).ok());
+  EXPECT_EQ(Objects("o/"), 0U);
+  EXPECT_GT(Objects("p/"), 1U);
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.root + "/objects")) {
+    EXPECT_LE(entry.file_size(), 44'000U) << "with its map";
+  }
+  for (uint64_t i = 0; i < 60; ++i) EXPECT_EQ(a->Read(refs[i], 0, 0).value(), BodyOf(i));
+}
+
 TEST_F(S3Loss, WhatIsAboveTheBoundIsRefusedAndNothingIsPut) {
   S3BlobOptions options = Options("a");
   options.uploads.message_bytes = 100'000;
