@@ -4,7 +4,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/net/loop.h"
 #include "lib/process/service.h"
-#include "lib/process/version.h"
+#include "posthorn/admin/v1/admin.pb.h"
 
 namespace posthorn::admin_service {
 namespace {
@@ -30,8 +30,9 @@ net::Task<absl::Status> SetUp(process::Service& service, Parts& parts) {
   parts.admin = std::make_unique<Admin>(
       service.loop(), config::Schema::Generated(), *parts.objects, service.store(), service.queue(),
       Admin::Options{std::move(key), OwnFlag(flags, "password-file"),
-                     std::string(process::Version())});
+                     [&service] { return service.Describe(); }});
   parts.admin->Register(service.server());
+  service.OnStop([&parts] { return parts.admin->Leave(); });
   service.AddReadiness([&parts] { return parts.admin->Missing(); });
   co_return co_await parts.admin->Start();
 }

@@ -8,9 +8,11 @@
 #include "imap-gateway/session/session.h"
 #include "imap-gateway/view/sync_client.h"
 #include "imap-gateway/view/view_metrics.h"
+#include "lib/base/clock.h"
 #include "lib/config/snapshot.h"
 #include "lib/gateway/program.h"
 #include "lib/process/service.h"
+#include "posthorn/admin/v1/admin.pb.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
 namespace posthorn::imap_gateway {
@@ -43,6 +45,12 @@ class Process : public gateway::Program {
         gateway_{service.loop(), service.drain(), *store_, *sync_, *gate_} {
     service_.OnConfig([this](const config::Snapshot& snapshot) { Apply(snapshot); });
     service_.AddReadiness([this] { return sync_->connected() ? std::string() : "store-service"; });
+    service_.AddReport([](admin::v1::ProcessReport& report) {
+      admin::v1::ProcessReport::Lag& lag = *report.add_lags();
+      lag.set_of("views");
+      lag.set_behind_ms(
+          static_cast<uint64_t>(RecentLag::Get().Worst(base::MonotonicMicros() / 1000)));
+    });
     // All made now: a panel shows 0, not nothing.
     ViewMetrics::Get();
     CountCommand(nullptr, 0);

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/file/file_system.h"
@@ -17,6 +18,7 @@
 #include "posthorn/config/v1/kinds.pb.h"
 #include "store-service/auth/authenticator.h"
 #include "store-service/blob/scrubber.h"
+#include "store-service/cluster/name.h"
 #include "store-service/collector/collector.h"
 #include "store-service/database/sql/sqlite.h"
 #include "store-service/databases.h"
@@ -46,6 +48,7 @@ constexpr std::chrono::milliseconds kDatabasePause{500};
 // How long a replica that was killed keeps its lanes.
 constexpr int64_t kLeaseMs = 6000;
 constexpr int64_t kReclaimMs = 5000;
+constexpr std::chrono::milliseconds kScrubLook{1000};
 
 absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
                                                        const std::string& directory) {
@@ -56,7 +59,8 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
 }
 
 // A replica among others when the database is one that several can use.
-MailStore::Options MailOptions(const process::Flags& flags) {
+MailStore::Options MailOptions(process::Service& service) {
+  const process::Flags& flags = service.flags();
   MailStore::Options options;
   if (flags.advertise.empty() && OwnFlag(flags, "database").empty()) return options;
   options.lane.owner = flags.name;
@@ -65,6 +69,8 @@ MailStore::Options MailOptions(const process::Flags& flags) {
   options.replica.name = flags.name;
   options.replica.address = flags.advertise;
   options.replica.version = std::string(process::Version());
+  options.replica.instance = base::Hex(base::MessageId::New().bytes());
+  options.replica.replaced = [&service](const absl::Status& who) { service.End(who); };
   options.replica.size = MembershipOptions::Size::kMany;
   return options;
 }
@@ -81,8 +87,17 @@ process::Service::Options StoreOptions() {
           .caller_roles = Everybody()};
 }
 
+// One store reads everything back: the one that also collects. Ends with the loop.
+net::Task<void> LetScrub(net::Loop* loop, Scrubber* scrubber, MailStore* mail) {
+  for (;;) {
+    scrubber->Set(mail->lanes().held(0) ? Scrubber::Mode::kReads : Scrubber::Mode::kRests);
+    co_await net::Sleep(*loop, kScrubLook);
+  }
+}
+
 // Destroyed from the last to the first.
 struct Store::Parts {
+  MailStore::Options options;
   std::shared_ptr<sql::Database> shared;  // null: files of our own
   TrackedDatabase* tracked = nullptr;     // null: no files
   std::shared_ptr<sql::WriteGate> gate;
@@ -117,6 +132,9 @@ net::Task<absl::Status> Store::SetUp() {
   // Whatever is made from here on belongs to this user alone: the key of all secrets lies among it.
   umask(0077);
   CO_RETURN_IF_ERROR(co_await ConnectDatabases());
+  parts_->options = MailOptions(service_);
+  CO_RETURN_IF_ERROR(
+      co_await ClaimName(service_.loop(), *parts_->database, parts_->options.replica));
   CO_RETURN_IF_ERROR(Open());
   CO_RETURN_IF_ERROR(co_await StartMail());
   CO_RETURN_IF_ERROR(co_await Serve());
@@ -185,7 +203,7 @@ net::Task<absl::Status> Store::StartMail() {
   parts.mail = std::make_unique<MailStore>(
       MailStore::Parts{service_.loop(), *parts.database, *parts.messages.blobs, *parts.digests,
                        parts.configuration->model(), *parts.signer},
-      MailOptions(service_.flags()));
+      parts.options);
   service_.OnStop([&parts] {
     if (parts.collector) parts.collector->Stop();
     return parts.mail->Stop();
@@ -229,9 +247,13 @@ net::Task<absl::Status> Store::Serve() {
   parts.trace_service->Register(server);
   parts.admin_service = std::make_unique<AdminService>(AdminService::Parts{
       service_.loop(), *parts.configuration, *parts.messages.blobs, *parts.events, *parts.database,
-      parts.mail->lanes(), *parts.mail, *parts.journals, &parts.mail->replicas()});
+      parts.mail->lanes(), *parts.mail, *parts.journals, &parts.mail->replicas(),
+      [journals = parts.queue_journals.get()] { return journals->Summaries(); }});
   parts.admin_service->Register(server);
   ServeMigration();
+  service_.AddReport([admin = parts.admin_service.get()](admin::v1::ProcessReport& report) {
+    admin->Describe(report);
+  });
   parts.mail->Register(server);
   co_return absl::OkStatus();
 }
@@ -253,7 +275,9 @@ void Store::ServeMigration() {
 }
 
 void Store::StartCollector() {
-  parts_->collector = std::make_unique<Collector>(parts_->mail->lanes(), *parts_->messages.blobs,
+  MailStore* const mail = parts_->mail.get();
+  service_.loop().Spawn("scrubber", LetScrub(&service_.loop(), parts_->scrubber.get(), mail));
+  parts_->collector = std::make_unique<Collector>(mail->lanes(), *parts_->messages.blobs,
                                                   *parts_->journals, CollectorOptions());
   service_.loop().Spawn("collector", parts_->collector->Run());
 }

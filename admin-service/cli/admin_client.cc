@@ -4,10 +4,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "admin-service/cli/prompt.h"
 #include "admin-service/up/files.h"
 #include "admin-service/up/layout.h"
+#include "grpc/health/v1/health.pb.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/rpc/credentials.h"
@@ -21,10 +23,11 @@ std::string Environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-struct Target {
-  std::string address;
-  bool local = false;  // the socket that needs no password
-};
+using Target = AdminClient::Target;
+
+constexpr std::chrono::milliseconds kAskLimit{2000};
+constexpr rpc::Method<grpc::health::v1::HealthCheckRequest, grpc::health::v1::HealthCheckResponse>
+    kHealthCheck{"/grpc.health.v1.Health/Check"};
 
 // --tls-cert DIR: as `posthorn certs` and cert-manager name the files, our own or all processes'.
 rpc::Credentials::Files FilesIn(std::string dir) {
@@ -32,11 +35,19 @@ rpc::Credentials::Files FilesIn(std::string dir) {
   return {dir + "/tls.crt", dir + "/tls.key", dir + "/ca.crt"};
 }
 
+std::string ValueOf(const Arguments& arguments, const char* option, const char* variable) {
+  return arguments.Has(option) ? arguments.Value(option) : Environment(variable);
+}
+
+bool HasCertificate(const Arguments& arguments) {
+  return !ValueOf(arguments, "--tls-cert", "POSTHORN_TLS_CERT").empty();
+}
+
 // Null: no certificate was named.
 absl::StatusOr<std::shared_ptr<rpc::Credentials>> Certificate(net::Loop& loop,
                                                               const Arguments& arguments) {
   const auto value = [&](const char* option, const char* variable) {
-    return arguments.Has(option) ? arguments.Value(option) : Environment(variable);
+    return ValueOf(arguments, option, variable);
   };
   rpc::Credentials::Files files = {value("--tls-cert", "POSTHORN_TLS_CERT"),
                                    value("--tls-key", "POSTHORN_TLS_KEY"),
@@ -105,19 +116,49 @@ absl::StatusOr<std::string> AdministratorsPassword(const Arguments& arguments,
 AdminClient::AdminClient(std::string target, std::chrono::milliseconds limit)
     : target_(std::move(target)), limit_(limit) {}
 
+// Any answer will do, also that it is not ready: then it says itself what is wrong.
+net::Task<void> AdminClient::Ask(bool* answers) {
+  const auto reply = co_await client_->Call(kHealthCheck, Limit(kAskLimit),
+                                            grpc::health::v1::HealthCheckRequest());
+  *answers = !absl::IsUnavailable(reply.status()) && !absl::IsDeadlineExceeded(reply.status());
+  loop_.Stop();
+}
+
+bool AdminClient::Answers() {
+  bool answers = false;
+  loop_.Spawn("cli.ask", Ask(&answers));
+  loop_.Run();
+  return answers;
+}
+
 absl::StatusOr<std::unique_ptr<AdminClient>> AdminClient::Connect(const Arguments& arguments,
                                                                   std::chrono::milliseconds limit) {
-  ASSIGN_OR_RETURN(const Target target, FindTarget(arguments));
+  ASSIGN_OR_RETURN(Target target, FindTarget(arguments));
+  const std::string all = std::exchange(target.address, {});
+  const std::vector<std::string_view> targets = base::Split(all, ',');
+  for (const std::string_view each : targets) {
+    target.address = base::Trim(each);
+    if (targets.size() == 1) break;
+    ASSIGN_OR_RETURN(const auto asker, ConnectTo(target, arguments, "", limit));
+    if (asker->Answers()) break;
+  }
+  // A certificate of the command line says enough.
+  const bool certified = !target.address.starts_with("unix:") && HasCertificate(arguments);
+  ASSIGN_OR_RETURN(std::string authorization, Authorization(arguments, target.local || certified));
+  return ConnectTo(target, arguments, std::move(authorization), limit);
+}
+
+absl::StatusOr<std::unique_ptr<AdminClient>> AdminClient::ConnectTo(
+    const Target& target, const Arguments& arguments, std::string authorization,
+    std::chrono::milliseconds limit) {
   std::unique_ptr<AdminClient> out(new AdminClient(target.address, limit));
   rpc::Client::Options options;
   options.target = target.address;
   options.process = "admin-service";
+  options.authorization = std::move(authorization);
   if (!target.address.starts_with("unix:")) {
     ASSIGN_OR_RETURN(options.credentials, Certificate(out->loop_, arguments));
   }
-  // A certificate of the command line says enough.
-  const bool known = target.local || options.credentials != nullptr;
-  ASSIGN_OR_RETURN(options.authorization, Authorization(arguments, known));
   out->client_ = rpc::Client::Create(out->loop_, std::move(options));
   return out;
 }

@@ -16,7 +16,12 @@ namespace posthorn::cli {
 
 class AdminClient {
  public:
-  // From --admin, --dir, POSTHORN_ADMIN, POSTHORN_DIR; credentials from --token-file,
+  struct Target {
+    std::string address;
+    bool local = false;  // the socket that needs no password
+  };
+  // From --admin, --dir, POSTHORN_ADMIN, POSTHORN_DIR. Of several addresses, with commas between
+  // them, the first one that answers. Credentials from --token-file,
   // POSTHORN_TOKEN,
   // --password-file, POSTHORN_PASSWORD or a prompt; or the certificate of --tls-cert, --tls-key and
   // --tls-ca (POSTHORN_TLS_…), which may be the folder that has all three. The local socket needs
@@ -40,12 +45,19 @@ class AdminClient {
     loop_.Run();
     return result;
   }
+  // Whether anybody answers there; waits two seconds at most.
+  bool Answers();
   // Read once.
   absl::StatusOr<const config::Schema*> schema();
   const std::string& target() const { return target_; }
 
  private:
   AdminClient(std::string target, std::chrono::milliseconds limit);
+  static absl::StatusOr<std::unique_ptr<AdminClient>> ConnectTo(const Target& target,
+                                                                const Arguments& arguments,
+                                                                std::string authorization,
+                                                                std::chrono::milliseconds limit);
+  net::Task<void> Ask(bool* answers);
   rpc::CallOptions Limit(std::chrono::milliseconds limit) const {
     rpc::CallOptions options;
     options.timeout = limit;

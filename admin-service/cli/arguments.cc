@@ -12,7 +12,7 @@ struct Option {
   std::string_view letter;
   bool value;
 };
-constexpr std::array<Option, 34> kOptions = {
+constexpr std::array<Option, 40> kOptions = {
     {{"--admin", "", true},       {"--dir", "", true},
      {"--user", "", true},        {"--password-file", "", true},
      {"--token-file", "", true},  {"--output", "-o", true},
@@ -28,8 +28,11 @@ constexpr std::array<Option, 34> kOptions = {
      {"--hosts", "", true},       {"--days", "", true},
      {"--force", "", false},      {"--ca", "", false},
      {"--demo", "", false},       {"--help", "-h", false},
-     {"--version", "", false},    {"--database", "", true},
-     {"--database-ca", "", true}, {"--database-password-file", "", true}}};
+     {"--database", "", true},    {"--database-password-file", "", true},
+     {"--database-ca", "", true}, {"--key-file", "", true},
+     {"--blobs", "", true},       {"--s3-endpoint", "", true},
+     {"--s3-region", "", true},   {"--s3-credentials-file", "", true},
+     {"--s3-cache", "", true},    {"--version", "", false}}};
 
 const Option* Find(std::string_view name) {
   for (const Option& option : kOptions) {

@@ -33,11 +33,12 @@ int Help(std::ostream& out) {
   }
   out << "  up [--dir DIR] [--port-base N] [--bind ADDR] [--detach] [--demo] [--users auto|yes|no] "
          "[--log LEVEL]\n"
-         "     [--database mysql://USER@HOST[:PORT]/NAME] [--database-password-file FILE] "
-         "[--database-ca FILE]\n"
+         "     [--database URL …] [--blobs DIR|s3://… …]\n"
          "      all processes on this machine; ports are N + the standard ones. As root each "
          "becomes its own user\n"
-         "      (--users yes demands it; see docs/operators.md)\n"
+         "      (--users yes demands it; see docs/operators.md). --database…, --key-file, --blobs "
+         "and "
+         "--s3-… are store-service's\n"
          "  down [--dir DIR]\n      ends them\n  "
       << kCertsUsage
       << "\n      a private authority and a certificate for each process, for connections over "
@@ -95,11 +96,13 @@ absl::StatusOr<up::Options> UpOptions(const Arguments& arguments) {
   if (!users.empty() && users != "yes" && users != "no" && users != "auto")
     return UsageError("--users takes auto, yes or no");
   if (arguments.Has("--log")) options.log = arguments.Value("--log");
-  for (const char* const flag : {"--database", "--database-password-file", "--database-ca"}) {
+  for (const std::string& flag : up::StoreFlags()) {
     if (!arguments.Has(flag)) continue;
     std::string value = arguments.Value(flag);
     // The store's folder is another one than this command's.
-    if (flag != std::string_view("--database")) value = std::filesystem::absolute(value).string();
+    const bool folder = flag == "--blobs" && !value.starts_with("s3://");
+    if (folder || flag.ends_with("-file") || flag.ends_with("-ca"))
+      value = std::filesystem::absolute(value).string();
     options.store_flags.insert(options.store_flags.end(), {flag, value});
   }
   const std::string only = arguments.Value("--processes");

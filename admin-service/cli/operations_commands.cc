@@ -4,6 +4,7 @@
 #include "admin-service/cli/commands.h"
 #include "admin-service/cli/prompt.h"
 #include "admin-service/cli/render.h"
+#include "admin-service/cli/status_text.h"
 #include "admin-service/cli/story.h"
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
@@ -20,11 +21,6 @@ absl::StatusOr<bool> PrintedAsJson(const Call& call, const google::protobuf::Mes
   if (output == Output::kTable) return false;
   std::cout << Json(reply);
   return true;
-}
-
-std::string StateOf(const admin::v1::ProcessStatus& process) {
-  if (!process.alive()) return "DOWN";
-  return process.ready() ? "ready" : "NOT READY";
 }
 
 absl::Status QueueList(AdminClient& admin, const Call& call, const std::string& match) {
@@ -76,24 +72,7 @@ absl::Status StatusCommand(AdminClient& admin, const Call& call) {
   ASSIGN_OR_RETURN(const admin::v1::StatusReply reply,
                    admin.Call(rpc::admin::kOperationsStatus, admin::v1::StatusRequest()));
   ASSIGN_OR_RETURN(const bool printed, PrintedAsJson(call, reply));
-  if (!printed) {
-    std::vector<std::vector<std::string>> rows;
-    for (const admin::v1::ProcessStatus& process : reply.processes()) {
-      rows.push_back({process.process(), StateOf(process), process.version(),
-                      base::StrCat(process.config_revision()), process.address(),
-                      process.detail()});
-    }
-    std::cout << Table({"PROCESS", "STATE", "VERSION", "CONFIG", "ADDRESS", "DETAIL"}, rows) << "\n"
-              << "accounts " << reply.accounts() << ", messages " << reply.messages() << ", "
-              << config::SizeText(reply.store_bytes())
-              << (reply.store_bytes() % 1024 ? " octets" : "") << "\n"
-              << "queue " << reply.queue_entries() << " messages";
-    if (reply.queue_entries() > 0)
-      std::cout << ", the oldest " << AgeText(reply.queue_oldest_seconds());
-    std::cout << "\nconfiguration revision " << reply.revision() << "\n";
-    for (const std::string& problem : reply.problems()) std::cout << "PROBLEM: " << problem << "\n";
-    if (reply.problems().empty()) std::cout << "all is well\n";
-  }
+  if (!printed) std::cout << StatusText(reply);
   // For scripts: a status with problems is not a success. They were printed already.
   return reply.problems().empty() ? absl::OkStatus() : absl::FailedPreconditionError("");
 }

@@ -46,11 +46,18 @@ Admin::Admin(net::Loop& loop, const config::Schema& schema, ObjectStore& objects
       models_(loop, schema, objects),
       authority_(schema, objects, models_, options_.key),
       config_(schema, objects, models_, authority_),
-      operations_({loop, store, queue, WatchingProcesses(), options_.version}, config_, models_,
-                  authority_) {}
+      companions_(loop, store,
+                  [this] {
+                    admin::v1::ProcessReport report = options_.describe();
+                    report.set_config_revision(models_.current()->revision());
+                    return report;
+                  }),
+      status_({loop, store, queue, config_, models_, companions_, WatchingProcesses()}),
+      operations_({loop, store, queue}, config_, status_, authority_) {}
 
 void Admin::Register(rpc::Server& server) {
   config_.Register(server, WatchingProcesses());
+  companions_.Register(server, WatchingProcesses());
   operations_.Register(server);
   server.EnableReflection();
 }
@@ -70,6 +77,7 @@ net::Task<absl::Status> Admin::Start() {
     co_await net::Sleep(loop_, pause);
     pause = std::min(pause * 2, kLongestPause);
   }
+  companions_.Start();
   loop_.Spawn("admin.follow", Follow());
   co_return absl::OkStatus();
 }
@@ -118,6 +126,7 @@ net::Task<void> Admin::Follow() {
     co_await net::Sleep(loop_, kFollow);
     const bool was = models_.fresh();
     const absl::Status status = co_await models_.Refresh();
+    status_.NoteRevision();
     if (was && !status.ok())
       observe::Warning("admin.store_away", {{"reason", base::Message(status)}});
   }

@@ -2,6 +2,7 @@
 
 // admin-service put together: reads the store, makes a first configuration, serves, follows.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ class Admin {
   struct Options {
     std::string key;            // for tokens
     std::string password_file;  // of the first administrator; empty: the password is only printed
-    std::string version;
+    // What this process reports of itself; the revision is filled in.
+    std::function<admin::v1::ProcessReport()> describe;
   };
   // All outlive this.
   Admin(net::Loop& loop, const config::Schema& schema, ObjectStore& objects, rpc::Client& store,
@@ -28,6 +30,8 @@ class Admin {
   // Waits for the store; in an empty one commits the first configuration. Then follows the head.
   net::Task<absl::Status> Start();
   void Stop() { stopped_ = true; }
+  // Tells the other admin-services that this one ends in order.
+  net::Task<void> Leave() { return companions_.Leave(); }
   // "" or what is missing for readiness.
   std::string Missing() const;
   ModelCache& models() { return models_; }
@@ -46,6 +50,8 @@ class Admin {
   ModelCache models_;
   Authority authority_;
   ConfigService config_;
+  Companions companions_;
+  StatusService status_;
   OperationsService operations_;
   bool stopped_ = false;
 };

@@ -3,13 +3,10 @@
 #include <algorithm>
 #include <array>
 
-#include "admin-service/service/health_probe.h"
 #include "admin-service/service/register.h"
-#include "lib/base/clock.h"
 #include "lib/base/ids.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
-#include "lib/observe/metrics.h"
 #include "lib/rpc/methods/admin.h"
 #include "lib/rpc/methods/queue.h"
 #include "lib/rpc/methods/store.h"
@@ -19,8 +16,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kAskLimit{5000};
 constexpr std::chrono::hours kCheckLimit{24};
-// A message that waits longer than this is worth an operator's look.
-constexpr uint64_t kOldEntrySeconds = 4 * 3600;
 
 rpc::CallOptions Limit(std::chrono::milliseconds limit) {
   rpc::CallOptions options;
@@ -107,106 +102,7 @@ OperationsService::Reply<admin::v1::LoginReply> OperationsService::Login(
 OperationsService::Reply<admin::v1::StatusReply> OperationsService::Status(
     rpc::CallContext context, admin::v1::StatusRequest) {
   CO_ASSIGN_OR_RETURN(const Caller caller, co_await authority_.Identify(std::move(context)));
-  admin::v1::StatusReply reply;
-  const absl::Status fresh = co_await models_.Refresh();
-  if (!fresh.ok())
-    reply.add_problems(base::StrCat("the configuration cannot be read: ", base::Message(fresh)));
-  reply.set_revision(models_.current()->revision());
-  co_await AddProcesses(reply);
-  co_await AddStore(reply);
-  co_await AddQueues(reply);
-  co_return reply;
-}
-
-namespace {
-
-constexpr int64_t kDay = 86400;
-
-void AddCertificate(admin::v1::StatusReply& reply, std::string_view process,
-                    std::optional<int64_t> seconds_left) {
-  if (!seconds_left || *seconds_left > 14 * kDay) return;
-  reply.add_problems(
-      *seconds_left <= 0
-          ? base::StrCat(process, ": the certificate it shows other processes has expired")
-          : base::StrCat(process, ": the certificate it shows other processes expires in ",
-                         *seconds_left / kDay, " days"));
-}
-
-}  // namespace
-
-net::Task<void> OperationsService::AddProcesses(admin::v1::StatusReply& reply) {
-  admin::v1::ProcessStatus* self = reply.add_processes();
-  self->set_process("admin-service");
-  self->set_alive(true);
-  self->set_ready(true);
-  self->set_version(peers_.version);
-  self->set_config_revision(models_.current()->revision());
-  AddCertificate(reply, "admin-service", MetricIn(observe::MetricsText(), kCertificateMetric));
-  std::vector<Watcher> watchers = config_.watchers();
-  std::sort(watchers.begin(), watchers.end(), [](const Watcher& a, const Watcher& b) {
-    return std::tie(a.process, a.instance) < std::tie(b.process, b.instance);
-  });
-  for (const Watcher& watcher : watchers) {
-    const Health health = co_await ProbeHealth(peers_.loop, watcher.health);
-    admin::v1::ProcessStatus* out = reply.add_processes();
-    out->set_process(watcher.process);
-    out->set_address(watcher.health.empty() ? watcher.instance : watcher.health);
-    // It holds a stream to us, so it lives even without a health port.
-    out->set_alive(health.alive || watcher.health.empty());
-    out->set_ready(health.ready || watcher.health.empty());
-    out->set_version(watcher.version);
-    out->set_config_revision(watcher.revision);
-    out->set_detail(health.detail);
-    AddCertificate(reply, watcher.process, health.certificate_seconds);
-    if (!out->ready())
-      reply.add_problems(base::StrCat(watcher.process, " is not ready: ", health.detail));
-  }
-  for (const std::string& process : peers_.expected) {
-    const bool there = std::any_of(watchers.begin(), watchers.end(),
-                                   [&](const Watcher& w) { return w.process == process; });
-    if (there) continue;
-    admin::v1::ProcessStatus* out = reply.add_processes();
-    out->set_process(process);
-    out->set_detail("not connected");
-    reply.add_problems(process + " is not running, or cannot reach admin-service");
-  }
-}
-
-net::Task<void> OperationsService::AddStore(admin::v1::StatusReply& reply) {
-  const auto store = co_await peers_.store.Call(rpc::store::kStoreAdminStatus, Limit(kAskLimit),
-                                                store::v1::StoreStatusRequest());
-  if (!store.ok()) {
-    reply.add_problems(
-        base::StrCat("store-service does not answer: ", base::Message(store.status())));
-    co_return;
-  }
-  reply.set_accounts(store->accounts());
-  reply.set_messages(store->messages());
-  reply.set_store_bytes(store->bytes());
-  for (const std::string& problem : store->problems()) reply.add_problems("store: " + problem);
-}
-
-net::Task<void> OperationsService::AddQueues(admin::v1::StatusReply& reply) {
-  uint64_t held = 0;
-  for (const cluster::Queues::Replica& replica : peers_.queue.All()) {
-    const auto queue = co_await replica.client->Call(rpc::queue::kQueueStatus, Limit(kAskLimit),
-                                                     queue::v1::QueueStatusRequest());
-    if (!queue.ok()) {
-      reply.add_problems(base::StrCat("delivery-queue", Of(replica.target),
-                                      " does not answer: ", base::Message(queue.status())));
-      continue;
-    }
-    reply.set_queue_entries(reply.queue_entries() + queue->entries());
-    reply.set_queue_oldest_seconds(std::max(reply.queue_oldest_seconds(), queue->oldest_seconds()));
-    for (const std::string& problem : queue->problems())
-      reply.add_problems(base::StrCat("queue ", queue->replica(), ": ", problem));
-    held += queue->held();
-  }
-  if (held > 0) reply.add_problems(base::StrCat("queue: ", held, " messages are held"));
-  if (reply.queue_oldest_seconds() > kOldEntrySeconds) {
-    reply.add_problems(base::StrCat("queue: the oldest message waits for ",
-                                    reply.queue_oldest_seconds() / 3600, " hours"));
-  }
+  co_return co_await status_.Look();
 }
 
 OperationsService::Reply<admin::v1::TraceReply> OperationsService::Trace(

@@ -4,6 +4,7 @@
 
 #include "admin-service/service/authority.h"
 #include "admin-service/service/config_service.h"
+#include "admin-service/service/status_service.h"
 #include "lib/cluster/queues.h"
 #include "lib/net/loop.h"
 #include "lib/rpc/client.h"
@@ -17,12 +18,10 @@ class OperationsService {
     net::Loop& loop;
     rpc::Client& store;
     cluster::Queues& queue;
-    // Processes that ought to watch the configuration.
-    std::vector<std::string> expected;
-    std::string version;
   };
-  OperationsService(Peers peers, ConfigService& config, ModelCache& models, Authority& authority)
-      : peers_(std::move(peers)), config_(config), models_(models), authority_(authority) {}
+  // All outlive this.
+  OperationsService(Peers peers, ConfigService& config, StatusService& status, Authority& authority)
+      : peers_(std::move(peers)), config_(config), status_(status), authority_(authority) {}
 
   void Register(rpc::Server& server);
 
@@ -45,13 +44,9 @@ class OperationsService {
   net::Task<absl::Status> StoreCheck(rpc::ServerCall& call);
   net::Task<absl::Status> StoreMigrate(rpc::ServerCall& call);
 
-  net::Task<void> AddProcesses(admin::v1::StatusReply& reply);
-  net::Task<void> AddStore(admin::v1::StatusReply& reply);
-  net::Task<void> AddQueues(admin::v1::StatusReply& reply);
-
   const Peers peers_;
   ConfigService& config_;
-  ModelCache& models_;
+  StatusService& status_;
   Authority& authority_;
 };
 

@@ -87,7 +87,8 @@ class OwnAdmin {
                                                     }})),
         objects_(NewRemoteObjectStore(*store_)),
         admin_(loop_, config::Schema::Generated(), *objects_, *store_, *queues_,
-               {std::string(32, 'k'), dir + "/admin.password", "test"}) {
+               {std::string(32, 'k'), dir + "/admin.password",
+                [] { return admin::v1::ProcessReport(); }}) {
     samples::Gadget::descriptor();
     std::filesystem::create_directories(dir + "/run/admin.cli");
     admin_.Register(*server_);

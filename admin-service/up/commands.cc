@@ -76,7 +76,8 @@ int RunSupervisor(const Options& options, Supervisor::Output output) {
 int UpInForeground(const Options& options) {
   return RunSupervisor(
       options,
-      {[](const std::string& line) { std::cout << line << '\n' << std::flush; },
+      {[](const std::string& line) { std::cout << line << '\n'
+                                               << std::flush; },
        [](const std::string& line) { WriteAll(STDERR_FILENO, line + "\n"); }, [](bool) {}});
 }
 

@@ -14,6 +14,16 @@ const std::vector<Process>& Processes() {
   return *kAll;
 }
 
+const std::vector<std::string>& StoreFlags() {
+  static const auto* const kAll =
+      new std::vector<std::string>{"--database",    "--database-password-file",
+                                   "--database-ca", "--key-file",
+                                   "--blobs",       "--s3-endpoint",
+                                   "--s3-region",   "--s3-credentials-file",
+                                   "--s3-cache"};
+  return *kAll;
+}
+
 const std::vector<Port>& Ports() {
   static const auto* const kAll = new std::vector<Port>{
       {"SMTP_PORT", 25, "smtp-gateway"},         {"SUBMISSION_PORT", 587, "smtp-gateway"},

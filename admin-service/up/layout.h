@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace posthorn::up {
@@ -17,11 +18,14 @@ struct Options {
   bool demo = false;
   enum class Users { kAuto, kYes, kNo } users = Users::kAuto;
   std::string log = "info";
-  // More flags of store-service: --database and what belongs to it, each with its value.
+  // More flags of store-service, as StoreFlags() names them, each with its value.
   std::vector<std::string> store_flags;
   // Only these, when not empty (the others run elsewhere).
   std::vector<std::string> processes;
 };
+
+// The flags of store-service that say where mail lies: database and message files.
+const std::vector<std::string>& StoreFlags();
 
 // In the order of starting; they stop in the opposite order of their stages.
 struct Process {

@@ -73,12 +73,13 @@ TEST(Layout, OnlyGatewaysGetPortsAndOnlyAdminThePasswordFile) {
   }
 }
 
-TEST(Layout, OnlyTheStoreHearsOfTheDatabase) {
+TEST(Layout, OnlyTheStoreIsToldWhereMailLies) {
   Options options = WithBase();
-  options.store_flags = {"--database", "mysql://u@h/n"};
+  options.store_flags = {"--database", "mysql://u@h/n", "--blobs", "s3://mail"};
   for (const Process& process : Processes()) {
-    EXPECT_EQ(::testing::Value(Arguments(options, process, "posthorn-x"),
-                               ::testing::IsSupersetOf({"--database", "mysql://u@h/n"})),
+    EXPECT_EQ(::testing::Value(
+                  Arguments(options, process, "posthorn-x"),
+                  ::testing::IsSupersetOf({"--database", "mysql://u@h/n", "--blobs", "s3://mail"})),
               process.name == "store-service");
   }
 }

@@ -156,6 +156,10 @@ net::Task<absl::StatusOr<QueueStatusReply>> Status(LifePtr life, std::string nam
     reply.set_oldest_seconds(
         static_cast<uint64_t>(std::max<int64_t>(0, base::WallMillis() - counts.oldest_ms)) / 1000);
   reply.set_journal_id(life->journal->id());
+  const std::chrono::milliseconds lease = life->journal->LeaseLeft();
+  const bool leased = lease != std::chrono::milliseconds::max();
+  reply.set_journal(leased ? "store" : "folder");
+  if (leased) reply.set_lease_left_ms(lease.count());
   co_return reply;
 }
 

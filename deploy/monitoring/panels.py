@@ -228,6 +228,8 @@ STORE = Dashboard("posthorn-store-service", "Posthorn: store", "store-service", 
               ("increase(posthorn_store_lane_changes_total{ME}[10m])", "{{instance}} changes in 10 min")),
         panel("Errors", "short", (rate("posthorn_store_database_errors_total", "call, error", "ME"), "{{call}} {{error}}"),
               (rate("posthorn_store_lane_commit_failures_total", "instance", "ME"), "{{instance}} failed batches")),
+        panel("Database links made anew", "short",
+              ("increase(posthorn_store_database_reconnects_total{ME}[10m])", "{{instance}} {{server}} server, in 10 min")),
         panel("Accounts in memory", "short", ("posthorn_store_accounts_loaded{ME}", "{{instance}}")),
     ]),
     Row("Message bytes", [

@@ -1,6 +1,7 @@
 // What others did to the selected mailbox, and when a session is told.
 
 #include "imap-gateway/testing/imap_chat.h"
+#include "imap-gateway/view/view_metrics.h"
 
 namespace posthorn::imap_gateway {
 namespace {
@@ -105,6 +106,18 @@ TEST(Imap, SelectSeesWhatWasCommittedBefore) {
     EXPECT_NE(f.Do(2, "STATUS INBOX (MESSAGES)").find("MESSAGES " + std::to_string(i) + ")"),
               std::string::npos);
   }
+}
+
+TEST(RecentLag, IsTheWorstOfTheLastPeriodOrTwo) {
+  RecentLag recent;
+  recent.Note(40, 100'000);
+  recent.Note(900, 101'000);
+  recent.Note(20, 102'000);
+  EXPECT_EQ(recent.Worst(102'000), 900);
+  EXPECT_EQ(recent.Worst(111'000), 900);
+  recent.Note(30, 112'000);
+  EXPECT_EQ(recent.Worst(121'500), 30);
+  EXPECT_EQ(recent.Worst(200'000), 0);
 }
 
 }  // namespace

@@ -70,7 +70,11 @@ void Measure(const v1::ViewDelta& delta) {
     return static_cast<double>(std::max<int64_t>(0, now - then)) / 1000;
   };
   metrics.changes->Add();
-  if (delta.committed_ms() != 0) metrics.lag_seconds->Observe(since(delta.committed_ms()));
+  if (delta.committed_ms() != 0) {
+    const double lag = since(delta.committed_ms());
+    metrics.lag_seconds->Observe(lag);
+    RecentLag::Get().Note(static_cast<int64_t>(lag * 1000), base::MonotonicMicros() / 1000);
+  }
   if (delta.accepted_ms() != 0) metrics.visible_seconds->Observe(since(delta.accepted_ms()));
 }
 

@@ -1,5 +1,7 @@
 #include "imap-gateway/view/view_metrics.h"
 
+#include <algorithm>
+
 #include "lib/observe/metrics.h"
 
 namespace posthorn::imap_gateway {
@@ -22,5 +24,28 @@ ViewMetrics::ViewMetrics()
       views(observe::NewGauge("posthorn_imap_views",
                               "Views of mailboxes and accounts that are kept")),
       memory(observe::MemoryGauge("views")) {}
+
+RecentLag& RecentLag::Get() {
+  static RecentLag recent;
+  return recent;
+}
+
+void RecentLag::Turn(int64_t now_ms) {
+  const int64_t passed = now_ms - since_ms_;
+  if (passed < kPeriodMs) return;
+  before_ = passed < 2 * kPeriodMs ? now_ : 0;
+  now_ = 0;
+  since_ms_ = now_ms;
+}
+
+void RecentLag::Note(int64_t lag_ms, int64_t now_ms) {
+  Turn(now_ms);
+  now_ = std::max(now_, lag_ms);
+}
+
+int64_t RecentLag::Worst(int64_t now_ms) {
+  Turn(now_ms);
+  return std::max(now_, before_);
+}
 
 }  // namespace posthorn::imap_gateway

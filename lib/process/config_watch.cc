@@ -153,14 +153,24 @@ net::Task<absl::Status> ConfigWatch::WatchOnce(std::shared_ptr<State> state) {
   request.set_known_revision(state->from_admin ? state->current->revision() : 0);
   rpc::CallOptions options;
   options.timeout = std::chrono::hours(24);
-  const std::unique_ptr<rpc::RawCall> call =
-      state->admin.Start(rpc::admin::kConfigWatch.path, "", rpc::Flow::kFree, std::move(options));
-  CO_RETURN_IF_ERROR(co_await call->Write(request));
-  call->WritesDone();
+  // The call ends when nothing comes for too long.
+  const auto call = std::make_shared<std::unique_ptr<rpc::RawCall>>(
+      state->admin.Start(rpc::admin::kConfigWatch.path, "", rpc::Flow::kFree, std::move(options)));
+  std::unique_ptr<net::Loop::Timer> silence;
+  const auto heard = [&] {
+    silence = state->loop.After(state->options.silence, [call] { call->reset(); });
+  };
+  heard();
+  CO_RETURN_IF_ERROR(co_await (*call)->Write(request));
+  if (*call) (*call)->WritesDone();
   while (!state->stopped) {
+    if (!*call) co_return base::Unavailable("admin-service says nothing any more");
     admin::v1::WatchReply reply;
-    CO_ASSIGN_OR_RETURN(const bool more, co_await call->Read(reply));
-    if (!more || state->stopped) break;
+    const absl::StatusOr<bool> more = co_await (*call)->Read(reply);
+    if (!*call) continue;
+    CO_RETURN_IF_ERROR(more.status());
+    if (!*more || state->stopped) break;
+    heard();
     if (state->away && state->from_admin) observe::Info("config.back");
     state->away = false;
     state->connected->Set(1);

@@ -3,6 +3,7 @@
 // Keeps the newest configuration: watches admin-service, reconnects with backoff, and keeps a copy
 // on disk for a restart while admin is away. Belongs to its loop.
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,6 +29,9 @@ class ConfigWatch {
     std::string health;
     std::string version;
     std::string file;  // empty: nothing is kept
+    // Admin says a word every two seconds: one that missed three is frozen, or the way to it is
+    // cut, which the connection itself notices only after half a minute.
+    std::chrono::milliseconds silence{6000};
   };
   ConfigWatch(net::Loop& loop, rpc::Client& admin, Options options);
   ~ConfigWatch();

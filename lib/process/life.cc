@@ -12,6 +12,7 @@
 #include "lib/observe/otlp.h"
 #include "lib/process/notify.h"
 #include "lib/rpc/methods/store.h"
+#include "posthorn/admin/v1/admin.pb.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
 namespace posthorn::process {
@@ -22,6 +23,7 @@ constexpr int64_t kDeadLoopMillis = 30000;
 // How long a process with a saved configuration waits for a newer one at its start.
 constexpr std::chrono::milliseconds kAdminGrace{1500};
 constexpr std::chrono::milliseconds kLastEvents{1000};
+constexpr std::chrono::milliseconds kLastWord{500};
 
 }  // namespace
 
@@ -84,8 +86,9 @@ absl::Status Life::StartHealth() {
   return absl::OkStatus();
 }
 
-void Life::StartWatch() {
-  if (!Watches()) return;
+std::string Life::Instance() const { return base::StrCat(flags_.name, "/", getpid()); }
+
+std::string Life::HealthAddress() const {
   std::string health = flags_.health;
   if (health_ && health.ends_with(":0"))
     health = base::StrCat(health.substr(0, health.size() - 1), health_->port());
@@ -93,10 +96,15 @@ void Life::StartWatch() {
   for (const std::string_view all : {"0.0.0.0:", "[::]:"}) {
     if (health.starts_with(all)) health = base::StrCat(flags_.name, ":", health.substr(all.size()));
   }
+  return health;
+}
+
+void Life::StartWatch() {
+  if (!Watches()) return;
   ConfigWatch::Options options;
   options.process = options_.process;
-  options.instance = base::StrCat(flags_.name, "/", getpid());
-  options.health = std::move(health);
+  options.instance = Instance();
+  options.health = HealthAddress();
   options.version = std::string(Version());
   if (!flags_.data.empty()) options.file = flags_.data + "/config.snapshot";
   watch_.emplace(loop_, service_.admin(), std::move(options));
@@ -104,6 +112,27 @@ void Life::StartWatch() {
   for (auto& changed : early_) watch_->OnChange(std::move(changed));
   early_.clear();
   watch_->Start();
+  reporter_.emplace(loop_, service_.admin(), [this] { return Describe(); });
+  watch_->OnChange([this](const config::Snapshot&) { reporter_->Now(); });
+  reporter_->Start();
+}
+
+admin::v1::ProcessReport Life::Describe() const {
+  admin::v1::ProcessReport report;
+  report.set_process(options_.process);
+  report.set_name(flags_.name);
+  report.set_instance(Instance());
+  report.set_version(std::string(Version()));
+  report.set_address(flags_.advertise);
+  if (report.address().empty() && !flags_.listen.empty())
+    report.set_address(flags_.listen[0].substr(0, flags_.listen[0].find('=')));
+  if (report.address().empty()) report.set_address(HealthAddress());
+  report.set_config_revision(config()->revision());
+  report.set_missing(Missing());
+  report.set_draining(stopping_);
+  if (const std::string disk = DiskProblem(flags_.data); !disk.empty()) report.add_problems(disk);
+  for (const auto& add : reports_) add(report);
+  return report;
 }
 
 void Life::SetUpTracing(const config::Snapshot& snapshot) {
@@ -186,6 +215,12 @@ void Life::Tick() {
   tick_ = loop_.After(kTick, [this] { Tick(); });
 }
 
+void Life::End(const absl::Status& why) {
+  observe::Error("process.failed", {{"step", "run"}, {"reason", base::Message(why)}});
+  exit_code_ = 1;
+  if (!stopping_) Stop();
+}
+
 void Life::Stop() {
   if (stopping_) {
     cut_short_ = true;
@@ -194,6 +229,7 @@ void Life::Stop() {
   stopping_ = true;
   observe::Info("process.stopping", {{"sessions", drain_.open()}});
   NotifyManager("STOPPING=1");
+  if (reporter_) reporter_->Now();
   if (!phase_.empty() && phase_ != "setting up") {
     loop_.Stop();
     return;
@@ -212,6 +248,7 @@ net::Task<void> Life::Drain() {
   }
   if (drain_.open() > 0) observe::Warning("process.drain_cut", {{"sessions", drain_.open()}});
   for (const auto& work : at_stop_) co_await work();
+  if (reporter_) co_await reporter_->Leave(cut_short_ ? std::chrono::milliseconds(0) : kLastWord);
   observe::FlushSpans(cut_short_ ? std::chrono::milliseconds(0) : kLastEvents);
   if (events_) co_await events_->Flush(cut_short_ ? std::chrono::milliseconds(0) : kLastEvents);
   loop_.Stop();

@@ -15,6 +15,7 @@
 #include "lib/process/config_watch.h"
 #include "lib/process/event_shipper.h"
 #include "lib/process/process_metrics.h"
+#include "lib/process/reporter.h"
 #include "lib/process/service.h"
 #include "lib/process/version.h"
 
@@ -41,11 +42,20 @@ class Life {
   void AddReadiness(std::function<std::string()> missing) {
     readiness_.push_back(std::move(missing));
   }
+  admin::v1::ProcessReport Describe() const;
+  void AddReport(std::function<void(admin::v1::ProcessReport&)> add) {
+    reports_.push_back(std::move(add));
+  }
+  // The drain begins, and the exit code will be 1.
+  void End(const absl::Status& why);
   void OnStop(std::function<net::Task<void>()> work) { at_stop_.push_back(std::move(work)); }
 
  private:
   bool Watches() const { return options_.process != "admin-service"; }
   void StartWatch();
+  // Where the health port answers, in others' words; empty: there is none.
+  std::string HealthAddress() const;
+  std::string Instance() const;
   void SetUpTracing(const config::Snapshot& snapshot);
   absl::Status StartHealth();
   net::Task<bool> WaitForConfig();
@@ -66,6 +76,8 @@ class Life {
   net::Drain drain_;
   std::shared_ptr<const config::Snapshot> defaults_ = std::make_shared<config::Snapshot>();
   std::optional<ConfigWatch> watch_;
+  std::optional<Reporter> reporter_;
+  std::vector<std::function<void(admin::v1::ProcessReport&)>> reports_;
   std::optional<EventShipper> events_;
   std::unique_ptr<observe::HealthServer> health_;
   std::vector<std::function<std::string()>> readiness_;

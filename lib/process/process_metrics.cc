@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "lib/base/strings.h"
 #include "lib/observe/metrics.h"
 #include "lib/process/version.h"
 
@@ -61,6 +62,18 @@ std::filesystem::space_info DiskOf(const std::string& path) {
 }
 
 }  // namespace
+
+std::string DiskProblem(const std::string& path) {
+  if (path.empty()) return {};
+  const std::filesystem::space_info disk = DiskOf(path);
+  return DiskProblem(path, disk.available, disk.capacity);
+}
+
+std::string DiskProblem(const std::string& path, uint64_t free, uint64_t size) {
+  if (size == 0 || free >= size / 10) return {};
+  return base::StrCat("the disk of ", path, " is nearly full: ", free * 100 / size, " % (",
+                      free >> 20, " MiB) left");
+}
 
 void ShowProcess(std::string_view name, const std::string& data) {
   observe::NewGauge("posthorn_process_info", "1; who this is",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
@@ -14,7 +15,10 @@
 #include "lib/process/flags.h"
 #include "lib/process/grpc_log.h"
 #include "lib/process/privileges.h"
+#include "lib/process/process_metrics.h"
+#include "lib/process/reporter.h"
 #include "lib/rpc/methods/admin.h"
+#include "lib/testing/run_task.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
 namespace posthorn::process {
@@ -120,29 +124,42 @@ class FakeAdmin : public rpc::Client {
   explicit FakeAdmin(net::Loop& loop) : loop_(loop) {}
   std::vector<std::vector<admin::v1::WatchReply>> scripts;
   std::vector<uint64_t> known;
+  std::vector<admin::v1::ProcessReport> reports;
+  absl::Status heard;       // what a report is answered
+  std::set<size_t> frozen;  // watches that say nothing more after their script, instead of ending
 
   std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view, rpc::Flow,
                                       rpc::CallOptions) override {
     EXPECT_EQ(path, rpc::admin::kConfigWatch.path);
     return std::make_unique<Call>(*this, calls_++);
   }
-  net::Task<absl::Status> CallRaw(std::string_view, std::string_view, rpc::Flow, rpc::CallOptions,
-                                  const google::protobuf::MessageLite&,
+  net::Task<absl::Status> CallRaw(std::string_view path, std::string_view, rpc::Flow,
+                                  rpc::CallOptions, const google::protobuf::MessageLite& request,
                                   google::protobuf::MessageLite&) override {
-    co_return base::Unavailable("not here");
+    EXPECT_EQ(path, rpc::admin::kConfigReport.path);
+    reports.push_back(static_cast<const admin::v1::ProcessReport&>(request));
+    co_return heard;
   }
   bool connected() const override { return true; }
 
  private:
   class Call : public rpc::RawCall {
    public:
-    Call(FakeAdmin& admin, size_t index) : admin_(admin), index_(index) {}
+    Call(FakeAdmin& admin, size_t index)
+        : admin_(admin), index_(index), given_up_(std::make_shared<net::Signal>(admin.loop_)) {}
+    ~Call() override { given_up_->NotifyAll(); }
     net::Task<absl::Status> Write(const google::protobuf::MessageLite& message) override {
       admin_.known.push_back(static_cast<const admin::v1::WatchRequest&>(message).known_revision());
       co_return absl::OkStatus();
     }
     void WritesDone() override {}
     net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite& into) override {
+      const bool says = index_ < admin_.scripts.size() && next_ < admin_.scripts[index_].size();
+      if (!says && admin_.frozen.contains(index_)) {
+        const std::shared_ptr<net::Signal> given_up = given_up_;
+        co_await given_up->Wait();
+        co_return absl::CancelledError("given up");
+      }
       if (index_ >= admin_.scripts.size()) co_await net::Sleep(admin_.loop_, std::chrono::hours(1));
       if (next_ >= admin_.scripts[index_].size()) co_return base::Unavailable("gone");
       static_cast<admin::v1::WatchReply&>(into) = admin_.scripts[index_][next_++];
@@ -153,6 +170,7 @@ class FakeAdmin : public rpc::Client {
     FakeAdmin& admin_;
     size_t index_;
     size_t next_ = 0;
+    std::shared_ptr<net::Signal> given_up_;
   };
   net::Loop& loop_;
   size_t calls_ = 0;
@@ -190,6 +208,59 @@ TEST(ConfigWatch, StartsFromItsFileWhenAdminIsAway) {
   EXPECT_EQ(watch.current(), nullptr);
   EXPECT_TRUE(watch.UseSaved());
   EXPECT_EQ(watch.current()->revision(), 9u);
+}
+
+TEST(ConfigWatch, LeavesAnAdminThatSaysNothingAnyMore) {
+  net::Loop loop;
+  FakeAdmin admin(loop);
+  admin.scripts = {{SettingsReply(3, 100)}, {SettingsReply(4, 200)}};
+  admin.frozen = {0};
+  ConfigWatch watch(loop, admin,
+                    {.process = "smtp-gateway", .silence = std::chrono::milliseconds(20)});
+  watch.OnChange([&](const config::Snapshot& snapshot) {
+    if (snapshot.revision() == 4) loop.Post([&] { loop.Stop(); });
+  });
+  watch.Start();
+  const auto guard = loop.After(std::chrono::seconds(20), [&] { loop.Stop(); });
+  loop.Run();
+  EXPECT_EQ(watch.current()->revision(), 4u);
+  EXPECT_THAT(admin.known, ElementsAre(0, 3));
+}
+
+TEST(Reporter, SpeaksAtOnceOnNewsAndWhenItLeaves) {
+  net::Loop loop;
+  FakeAdmin admin(loop);
+  std::string missing = "the store";
+  Reporter reporter(loop, admin, [&] {
+    admin::v1::ProcessReport report;
+    report.set_name("one");
+    report.set_missing(missing);
+    return report;
+  });
+  reporter.Start();
+  // Before the two seconds of its own are over.
+  testing::RunTask(
+      loop, [](net::Loop& on, FakeAdmin& to, Reporter& from, std::string& what) -> net::Task<void> {
+        while (to.reports.empty()) co_await net::Sleep(on, std::chrono::milliseconds(1));
+        what.clear();
+        from.Now();
+        while (to.reports.size() < 2) co_await net::Sleep(on, std::chrono::milliseconds(1));
+        co_await from.Leave(std::chrono::milliseconds(500));
+      }(loop, admin, reporter, missing));
+  ASSERT_EQ(admin.reports.size(), 3u);
+  EXPECT_EQ(admin.reports[0].missing(), "the store");
+  EXPECT_EQ(admin.reports[1].missing(), "");
+  EXPECT_FALSE(admin.reports[1].left());
+  EXPECT_TRUE(admin.reports[2].left());
+  EXPECT_EQ(admin.reports[2].name(), "one");
+}
+
+TEST(Disk, IsAProblemWhenLessThanATenthIsFree) {
+  EXPECT_EQ(DiskProblem("/data", 10, 100), "");
+  EXPECT_EQ(DiskProblem("/data", uint64_t{300} << 20, uint64_t{10} << 30),
+            "the disk of /data is nearly full: 2 % (300 MiB) left");
+  EXPECT_EQ(DiskProblem("/data", 0, 0), "") << "not known";
+  EXPECT_EQ(DiskProblem(""), "");
 }
 
 // A store that fails the first calls.

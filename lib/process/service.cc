@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "absl/synchronization/mutex.h"
+#include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/net/loop.h"
@@ -21,6 +22,7 @@
 #include "lib/process/stop_signal.h"
 #include "lib/rpc/any_client.h"
 #include "lib/rpc/credentials.h"
+#include "posthorn/admin/v1/admin.pb.h"
 #include "posthorn/common/v1/common.pb.h"
 
 namespace posthorn::process {
@@ -120,6 +122,9 @@ class ServiceImpl : public Service {
     if (owner != options_.process) {
       return base::Invalid(base::StrCat(flags_.tls_cert, " belongs to ", owner));
     }
+    life_.AddReport([this](admin::v1::ProcessReport& report) {
+      report.set_certificate_seconds(credentials_->current()->expiry - base::WallSeconds());
+    });
     return absl::OkStatus();
   }
 
@@ -160,6 +165,11 @@ class ServiceImpl : public Service {
   void AddReadiness(std::function<std::string()> missing) override {
     life_.AddReadiness(std::move(missing));
   }
+  admin::v1::ProcessReport Describe() override { return life_.Describe(); }
+  void AddReport(std::function<void(admin::v1::ProcessReport&)> add) override {
+    life_.AddReport(std::move(add));
+  }
+  void End(const absl::Status& why) override { life_.End(why); }
   void OnStop(std::function<net::Task<void>()> work) override { life_.OnStop(std::move(work)); }
 
   int Run(std::function<net::Task<absl::Status>()> setup) override {

@@ -18,6 +18,9 @@
 #include "lib/rpc/client.h"
 #include "lib/rpc/server.h"
 
+namespace posthorn::admin::v1 {
+class ProcessReport;
+}
 namespace posthorn::common::v1 {
 class Event;
 }
@@ -95,6 +98,12 @@ class Service {
   // Names something that must be true for /readyz; `missing` returns "" or what is missing. Runs on
   // the loop.
   virtual void AddReadiness(std::function<std::string()> missing) = 0;
+  // What this process says of itself in `posthorn status`; sent to admin-service every two seconds.
+  virtual admin::v1::ProcessReport Describe() = 0;
+  // Adds problems, in words, and lags to it; on the loop, and quick.
+  virtual void AddReport(std::function<void(admin::v1::ProcessReport&)> add) = 0;
+  // What only another start can mend: ends as SIGTERM does, but with exit code 1.
+  virtual void End(const absl::Status& why) = 0;
   // Work at SIGTERM after the drain (until drain().open() is 0, at most Settings.drain_deadline),
   // before the loop stops (journal flush …), in order of registration.
   virtual void OnStop(std::function<net::Task<void>()> work) = 0;

@@ -18,6 +18,7 @@
 #include "lib/rpc/credentials.h"
 #include "lib/rpc/methods/admin.h"
 #include "lib/testing/temp_dir.h"
+#include "posthorn/admin/v1/admin.pb.h"
 #include "posthorn/common/v1/common.pb.h"
 #include "posthorn/config/v1/kinds.pb.h"
 
@@ -97,6 +98,37 @@ TEST(Service, FailsWhenSetupFails) {
   const testing::TempDir directory;
   const auto service = Make(directory.path(), {.process = "spam-service", .wants_config = false});
   EXPECT_EQ(service->Run([] { return Refuse(); }), 1);
+}
+
+net::Task<absl::Status> EndSoon(Service& service) {
+  service.loop().Post([&service] { service.End(absl::AlreadyExistsError("the name is taken")); });
+  co_return absl::OkStatus();
+}
+
+TEST(Service, EndsInOrderButAsAFailureWhenItCannotGoOn) {
+  const testing::TempDir directory;
+  const auto service = Make(directory.path(), {.process = "store-service", .wants_config = false});
+  std::string log;
+  service->OnStop([&] { return Mark(log, "lanes"); });
+  EXPECT_EQ(service->Run([&] { return EndSoon(*service); }), 1);
+  EXPECT_EQ(log, "lanes");
+}
+
+TEST(Service, DescribesItself) {
+  const testing::TempDir directory;
+  const auto service =
+      Make(directory.path(), {.process = "store-service", .wants_config = false},
+           {"--name", "store-1", "--advertise", "10.0.0.1:7001", "--listen", "127.0.0.1:0"});
+  service->AddReport([](admin::v1::ProcessReport& report) { report.add_problems("it smells"); });
+  const admin::v1::ProcessReport report = service->Describe();
+  EXPECT_EQ(report.process(), "store-service");
+  EXPECT_EQ(report.name(), "store-1");
+  EXPECT_EQ(report.instance(), base::StrCat("store-1/", getpid()));
+  EXPECT_EQ(report.address(), "10.0.0.1:7001");
+  EXPECT_EQ(report.missing(), "starting");
+  EXPECT_FALSE(report.has_certificate_seconds());
+  ASSERT_EQ(report.problems_size(), 1);
+  EXPECT_EQ(report.problems(0), "it smells");
 }
 
 TEST(Service, HasDefaultsBeforeAdminAnswered) {

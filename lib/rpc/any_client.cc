@@ -1,6 +1,7 @@
 #include "lib/rpc/any_client.h"
 
 #include <random>
+#include <utility>
 
 namespace posthorn::rpc {
 namespace {
@@ -30,37 +31,51 @@ struct Choice {
   }
 };
 
+// Whether a call has ended, and what that says of its replica. Shared with those who wait for it:
+// the call may be given up meanwhile.
+struct Fate {
+  std::shared_ptr<Choice> choice;
+  size_t replica;
+  bool ended = false;
+
+  void Note(const absl::Status& status) {
+    if (status.ok()) return;
+    if (!ended && IsAway(status)) choice->Leave(replica);
+    ended = true;
+  }
+};
+
 class WatchedCall final : public RawCall {
  public:
   WatchedCall(std::shared_ptr<Choice> choice, size_t replica, std::unique_ptr<RawCall> call)
-      : choice_(std::move(choice)), replica_(replica), call_(std::move(call)) {}
+      : fate_(std::make_shared<Fate>(std::move(choice), replica)), call_(std::move(call)) {}
   ~WatchedCall() override {
-    if (!ended_) choice_->Leave(replica_);
+    if (!std::exchange(fate_->ended, true)) fate_->choice->Leave(fate_->replica);
   }
   net::Task<absl::Status> Write(const google::protobuf::MessageLite& message) override {
-    absl::Status status = co_await call_->Write(message);
-    Note(status);
-    co_return status;
+    return Written(fate_, call_->Write(message));
   }
   void WritesDone() override { call_->WritesDone(); }
   net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite& into) override {
-    absl::StatusOr<bool> more = co_await call_->Read(into);
-    Note(more.status());
-    if (more.ok() && !*more) ended_ = true;
-    co_return more;
+    return WasRead(fate_, call_->Read(into));
   }
 
  private:
-  void Note(const absl::Status& status) {
-    if (status.ok()) return;
-    ended_ = true;
-    if (IsAway(status)) choice_->Leave(replica_);
+  static net::Task<absl::Status> Written(std::shared_ptr<Fate> fate, net::Task<absl::Status> work) {
+    absl::Status status = co_await std::move(work);
+    fate->Note(status);
+    co_return status;
+  }
+  static net::Task<absl::StatusOr<bool>> WasRead(std::shared_ptr<Fate> fate,
+                                                 net::Task<absl::StatusOr<bool>> work) {
+    absl::StatusOr<bool> more = co_await std::move(work);
+    fate->Note(more.status());
+    if (more.ok() && !*more) fate->ended = true;
+    co_return more;
   }
 
-  const std::shared_ptr<Choice> choice_;
-  const size_t replica_;
+  const std::shared_ptr<Fate> fate_;
   const std::unique_ptr<RawCall> call_;
-  bool ended_ = false;
 };
 
 class AnyClient final : public Client {

@@ -13,6 +13,8 @@ struct Replica {
   bool connected = true;
   absl::Status answer;
   int calls = 0;
+  net::Signal* silent = nullptr;  // reads wait here
+  bool reading = false;
 };
 
 class FakeCall final : public RawCall {
@@ -23,11 +25,17 @@ class FakeCall final : public RawCall {
   }
   void WritesDone() override {}
   net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite&) override {
-    if (!replica_->answer.ok()) co_return replica_->answer;
-    co_return false;
+    return Answer(replica_);
   }
 
  private:
+  // Outlives the call, as reads do.
+  static net::Task<absl::StatusOr<bool>> Answer(Replica* replica) {
+    replica->reading = true;
+    if (replica->silent != nullptr) co_await replica->silent->Wait();
+    if (!replica->answer.ok()) co_return replica->answer;
+    co_return false;
+  }
   Replica* replica_;
 };
 
@@ -67,6 +75,13 @@ class AnyClientTest : public testing::Test {
     (void)co_await call->Read(reply);
     test->loop_.Stop();
   }
+  static net::Task<void> GiveUp(AnyClientTest* test, std::unique_ptr<RawCall>* call,
+                                Replica* replica) {
+    while (!replica->reading) co_await net::Sleep(test->loop_, std::chrono::milliseconds(1));
+    call->reset();
+    replica->answer = absl::CancelledError("given up");
+    replica->silent->NotifyAll();
+  }
   absl::Status Call() {
     absl::Status status;
     loop_.Spawn("call", CallNow(this, &status));
@@ -104,6 +119,18 @@ TEST_F(AnyClientTest, GoesToTheNextAfterAFailureThatIsToldOnce) {
   EXPECT_TRUE(Call().ok());
   EXPECT_EQ(Used(), 1 - used);
   // And stays there when the first one is back.
+  replicas_[used].answer = absl::OkStatus();
+  EXPECT_EQ(Used(), 1 - used);
+}
+
+TEST_F(AnyClientTest, AStreamThatIsGivenUpWhileItIsReadGoesOnElsewhere) {
+  const size_t used = Used();
+  net::Signal silent(loop_);
+  replicas_[used].silent = &silent;
+  auto call = client_->Start("/x", "", Flow::kFree, {});
+  loop_.Spawn("read", ReadNow(this, call.get()));
+  loop_.Spawn("give up", GiveUp(this, &call, &replicas_[used]));
+  loop_.Run();
   replicas_[used].answer = absl::OkStatus();
   EXPECT_EQ(Used(), 1 - used);
 }

@@ -63,6 +63,7 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(admin::kConfigHistory);
   all.Add(admin::kConfigSchema);
   all.Add(admin::kConfigWatch);
+  all.Add(admin::kConfigReport);
   all.Add(admin::kOperationsLogin);
   all.Add(admin::kOperationsStatus);
   all.Add(admin::kOperationsTrace);
@@ -120,6 +121,7 @@ TEST(Methods, MatchTheContractsBothWays) {
   all.Add(store::kStoreAdminStatus);
   all.Add(store::kStoreAdminCheck);
   all.Add(store::kStoreAdminMigrate);
+  all.Add(store::kStoreAdminMeet);
   all.Add(grpc_public::kHealthCheck);
   all.Add(grpc_public::kHealthWatch);
   all.Add(grpc_public::kReflectionInfo);

@@ -162,10 +162,55 @@ TEST(Scrubber, ReadsEverythingBackAgainAndAgainAndReportsDamageOnce) {
   Flip(folder.segment(1), OffsetOf(ref.key) + 3'000);
   {
     Scrubber scrubber(*store, {.bytes_per_second = 100'000'000, .pause_ms = 1});
+    scrubber.Set(Scrubber::Mode::kReads);
     EXPECT_TRUE(scrubber.WaitForPasses(3, 60'000));
   }
   ASSERT_EQ(store->Damage().size(), 1U);
   EXPECT_EQ(store->Damage()[0].offset, OffsetOf(ref.key));
+}
+
+// Passes on what it is told, and counts who reads.
+class CountingBlobs final : public BlobStore {
+ public:
+  absl::Status ForEach(const std::function<bool(const BlobRecord&)>& visit,
+                       const std::function<void(uint64_t)>&) override {
+    ++begun;
+    while (visit({}) && endless) std::this_thread::yield();
+    return absl::OkStatus();
+  }
+  void Append(std::string, std::string, AppendDone) override {}
+  absl::StatusOr<std::unique_ptr<Upload>> BeginUpload() override { return nullptr; }
+  absl::StatusOr<std::string> Read(const BlobRef&, uint64_t, uint64_t) override { return ""; }
+  absl::StatusOr<std::unique_ptr<BlobReader>> OpenReader(const BlobRef&) override {
+    return nullptr;
+  }
+  absl::StatusOr<std::string> ReadAux(const BlobRef&) override { return ""; }
+  absl::StatusOr<std::vector<uint64_t>> Destroy(const std::vector<uint64_t>&) override {
+    return std::vector<uint64_t>();
+  }
+  std::vector<BlobDamage> Damage() override { return {}; }
+  BlobStats Stats() override { return {}; }
+  BlobPlace Place() override { return {}; }
+
+  std::atomic<int> begun = 0;
+  std::atomic<bool> endless = false;
+};
+
+TEST(Scrubber, RestsUntilItIsToldToReadAndEndsItsPassWhenItMayNoMore) {
+  CountingBlobs blobs;
+  Scrubber scrubber(blobs, {.pause_ms = 1});
+  EXPECT_FALSE(scrubber.WaitForPasses(1, 20));
+  EXPECT_EQ(blobs.begun, 0);
+  scrubber.Set(Scrubber::Mode::kReads);
+  EXPECT_TRUE(scrubber.WaitForPasses(1, 60'000));
+  blobs.endless = true;
+  for (const int before = blobs.begun; blobs.begun == before;) std::this_thread::yield();
+  const uint64_t passes = scrubber.passes();
+  scrubber.Set(Scrubber::Mode::kRests);
+  EXPECT_FALSE(scrubber.WaitForPasses(passes + 1, 20)) << "a pass that was broken off is none";
+  blobs.endless = false;
+  scrubber.Set(Scrubber::Mode::kReads);
+  EXPECT_TRUE(scrubber.WaitForPasses(passes + 1, 60'000));
 }
 
 // --- power loss ---

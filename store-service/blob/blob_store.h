@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,6 +82,15 @@ struct BlobStats {
   uint64_t failed_commits = 0;
 };
 
+// Where the bytes lie, for `posthorn status`.
+struct BlobPlace {
+  std::string kind;  // "folder", "shared folder", "bucket"
+  std::string place;
+  std::optional<uint64_t> free_bytes;  // of its disk
+  std::optional<uint64_t> size_bytes;
+  std::string unreachable;  // why; empty: it answers
+};
+
 class BlobStore {
  public:
   virtual ~BlobStore() = default;
@@ -114,6 +124,8 @@ class BlobStore {
   // Damage known so far (found at start, by reads, by ForEach).
   virtual std::vector<BlobDamage> Damage() = 0;
   virtual BlobStats Stats() = 0;
+  // Looks now; blocks, for some seconds when nothing answers.
+  virtual BlobPlace Place() = 0;
 };
 
 }  // namespace posthorn::store_service

@@ -1,5 +1,6 @@
 #include "store-service/blob/local_blob_store.h"
 
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <unordered_set>
@@ -92,6 +93,21 @@ class LocalBlobStore final : public BlobStore {
     stats.segments = stored.segments;
     stats.bytes = stored.bytes;
     return stats;
+  }
+
+  BlobPlace Place() override {
+    BlobPlace place;
+    place.kind = options_.registry == nullptr ? "folder" : "shared folder";
+    place.place = options_.directory;
+    std::error_code error;
+    const std::filesystem::space_info disk = std::filesystem::space(options_.directory, error);
+    if (error) {
+      place.unreachable = error.message();
+      return place;
+    }
+    place.free_bytes = disk.available;
+    place.size_bytes = disk.capacity;
+    return place;
   }
 
  private:

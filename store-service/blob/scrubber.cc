@@ -69,17 +69,25 @@ void Scrubber::Pace(uint64_t bytes) {
   debt_ = 0;
 }
 
+void Scrubber::Set(Mode mode) {
+  const std::lock_guard lock(mutex_);
+  mode_ = mode;
+}
+
+bool Scrubber::Reads() {
+  const std::lock_guard lock(mutex_);
+  return !stop_ && mode_ == Mode::kReads;
+}
+
 void Scrubber::Run() {
   while (Sleep(options_.pause_ms)) {
-    const absl::Status status = store_.ForEach(
-        [this](const BlobRecord&) {
-          const std::lock_guard lock(mutex_);
-          return !stop_;
-        },
-        [this](uint64_t bytes) { Pace(bytes); });
+    if (!Reads()) continue;
+    bool whole = true;
+    const absl::Status status = store_.ForEach([&](const BlobRecord&) { return whole = Reads(); },
+                                               [this](uint64_t bytes) { Pace(bytes); });
     if (!status.ok()) observe::Warning("store.scrub.failed", {{"error", base::Message(status)}});
     const std::lock_guard lock(mutex_);
-    if (stop_ || !status.ok()) continue;
+    if (stop_ || !whole || !status.ok()) continue;
     ++passes_;
     Passes()->Add();
     changed_.notify_all();

@@ -1,7 +1,7 @@
 #pragma once
 
-// Reads every message back, slowly, for ever, on a thread of its own. Damage goes where the store's
-// on_damage goes.
+// Reads every message back, slowly, for as long as it is told to, on a thread of its own. Damage
+// goes where the store's on_damage goes.
 
 #include <condition_variable>
 #include <cstdint>
@@ -24,6 +24,11 @@ class Scrubber {
   ~Scrubber();
   Scrubber(const Scrubber&) = delete;
 
+  // Where several stores share the bytes, one of them reads all back. The others rest; a pass that
+  // is under way ends. Any thread; rests until told otherwise.
+  enum class Mode { kRests, kReads };
+  void Set(Mode mode);
+
   // Passes completed so far.
   uint64_t passes();
   // Waits until `count` passes are completed; false when `limit_ms` passed first.
@@ -32,6 +37,7 @@ class Scrubber {
  private:
   void Run();
   bool Sleep(int64_t ms);  // false: told to stop
+  bool Reads();
   void Pace(uint64_t bytes);
 
   BlobStore& store_;
@@ -39,6 +45,7 @@ class Scrubber {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;
+  Mode mode_ = Mode::kRests;
   uint64_t passes_ = 0;
   uint64_t debt_ = 0;  // bytes read and not yet slept for; the thread's own
   std::thread thread_;

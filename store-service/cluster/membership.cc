@@ -7,6 +7,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "store-service/cluster/name.h"
 #include "store-service/cluster/plan.h"
 
 namespace posthorn::store_service {
@@ -36,23 +37,28 @@ net::Task<absl::Status> Membership::Start() {
     MakeMap();
     co_return absl::OkStatus();
   }
-  CO_ASSIGN_OR_RETURN(ClusterRows rows, co_await Beat());
-  Take(std::move(rows));
+  absl::StatusOr<ClusterRows> rows = co_await Beat();
+  if (absl::IsAlreadyExists(rows.status())) co_return co_await WhoHasTheName();
+  CO_RETURN_IF_ERROR(rows.status());
+  Take(*std::move(rows));
   lanes_->loop().Spawn("store.membership", Run());
   co_return absl::OkStatus();
 }
 
+ReplicaRow Membership::Me() const {
+  return {.name = options_.name,
+          .address = options_.address,
+          .version = options_.version,
+          .state = draining_ ? ReplicaRow::State::kDraining : ReplicaRow::State::kServing,
+          .instance = options_.instance};
+}
+
 net::Task<absl::StatusOr<ClusterRows>> Membership::Beat() {
   auto rows = std::make_shared<ClusterRows>();
-  ReplicaRow me{.name = options_.name,
-                .address = options_.address,
-                .version = options_.version,
-                .state = draining_ ? ReplicaRow::State::kDraining : ReplicaRow::State::kServing};
-  CO_RETURN_IF_ERROR(
-      co_await lanes_->Ask([rows, me = std::move(me)](Database& database) -> absl::Status {
-        ASSIGN_OR_RETURN(*rows, database.Beat(me));
-        return absl::OkStatus();
-      }));
+  CO_RETURN_IF_ERROR(co_await lanes_->Ask([rows, me = Me()](Database& database) -> absl::Status {
+    ASSIGN_OR_RETURN(*rows, database.Beat(me));
+    return absl::OkStatus();
+  }));
   co_return std::move(*rows);
 }
 
@@ -62,6 +68,26 @@ net::Task<absl::StatusOr<ClusterRows>> Membership::Look() {
         ASSIGN_OR_RETURN(std::unique_ptr<ReadSnapshot> snapshot, database->OpenSnapshot());
         return snapshot->ReadCluster();
       });
+}
+
+net::Task<absl::Status> Membership::WhoHasTheName() {
+  const absl::StatusOr<ClusterRows> rows = co_await Look();
+  if (rows.ok()) {
+    for (const ReplicaRow& row : rows->replicas)
+      if (row.name == options_.name) co_return base::Exists(NameInUse(row));
+  }
+  co_return base::Exists(base::StrCat("the name \"", options_.name, "\" is in use"));
+}
+
+// Our lanes' rows are that process's by their owner's name: it takes them under new epochs, and
+// whatever we still write fails.
+net::Task<void> Membership::Replaced() {
+  const std::shared_ptr<bool> alive = alive_;
+  replaced_ = left_ = true;
+  const absl::Status who = co_await WhoHasTheName();
+  if (!*alive) co_return;
+  observe::Error("store.replaced", {{"reason", base::Message(who)}});
+  if (options_.replaced) options_.replaced(who);
 }
 
 net::Task<void> Membership::Run() {
@@ -76,6 +102,8 @@ net::Task<void> Membership::Run() {
       Take(*std::move(rows));
       co_await FollowPlan();
       if (!*alive) co_return;
+    } else if (absl::IsAlreadyExists(rows.status())) {
+      co_return co_await Replaced();
     } else {
       observe::Warning("store.membership", {{"error", base::Message(rows.status())}});
     }
@@ -197,12 +225,12 @@ bool Membership::OthersOwnOurs() const {
 
 net::Task<void> Membership::Drain() {
   const std::shared_ptr<bool> alive = alive_;
-  if (options_.size == MembershipOptions::Size::kSingle) co_return;
+  if (options_.size == MembershipOptions::Size::kSingle || replaced_) co_return;
   draining_ = true;
   const int64_t deadline = NowMs() + options_.drain_ms;
   MakeMap();
   auto told = co_await Beat();
-  if (!*alive) co_return;
+  if (!*alive || absl::IsAlreadyExists(told.status())) co_return;
   if (told.ok()) Take(*std::move(told));
   while (NowMs() < deadline && !Able().empty() && !OthersOwnOurs()) {
     co_await net::Sleep(lanes_->loop(), milliseconds(options_.look_ms / 2));
@@ -213,8 +241,7 @@ net::Task<void> Membership::Drain() {
   if (!*alive) co_return;
   // A beat after this would bring it back.
   left_ = true;
-  (void)co_await lanes_->Ask(
-      [name = options_.name](Database& database) { return database.Leave(name); });
+  (void)co_await lanes_->Ask([me = Me()](Database& database) { return database.Leave(me); });
 }
 
 }  // namespace posthorn::store_service

@@ -5,8 +5,10 @@
 //  1. Only who was seen to be silent for `dead_ms`, while this replica itself heard from the
 //  database, counts as dead.
 //  2. While it drains it hands over and takes nothing.
+//  3. A process that finds another one under its name leaves, and says nothing any more.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -23,6 +25,9 @@ struct MembershipOptions {
   std::string name = "local";
   std::string address;  // empty: the only replica, reached where the caller found it
   std::string version;
+  std::string instance;  // of this process, another one at each start
+  // Runs once when another process has the name; the text says who.
+  std::function<void(const absl::Status&)> replaced;
   // One on SQLite: it takes all lanes and never looks around.
   enum class Size { kSingle, kMany } size = Size::kSingle;
   int64_t beat_ms = 1000;
@@ -39,6 +44,7 @@ class Membership {
   ~Membership();
 
   // Takes what is ours by the plan; a single replica: everything. Errors of the database.
+  // kAlreadyExists, in words: another process has the name.
   net::Task<absl::Status> Start();
   // Hands every lane over, so that nobody is refused: returns when others own them or there is no
   // other. Then says that this replica is gone.
@@ -66,6 +72,9 @@ class Membership {
   net::Task<void> FollowPlan();
   void MakeMap();
   bool OthersOwnOurs() const;
+  ReplicaRow Me() const;
+  net::Task<absl::Status> WhoHasTheName();
+  net::Task<void> Replaced();
 
   LaneEngine* lanes_;
   const MembershipOptions options_;
@@ -76,6 +85,7 @@ class Membership {
   posthorn::store::v1::ClusterMap map_;
   bool draining_ = false;
   bool left_ = false;
+  bool replaced_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lib/base/strings.h"
+#include "store-service/cluster/name.h"
 #include "store-service/lane/lane_fixture.h"
 
 namespace posthorn::store_service {
@@ -12,33 +13,50 @@ using std::chrono::milliseconds;
 
 // Replicas of one store on one database, all on one loop.
 struct TestReplica {
-  TestReplica(net::Loop& loop, const std::string& path, const std::string& name)
+  TestReplica(net::Loop& loop, const std::string& path, const std::string& name,
+              const std::string& process)
       : owner(loop, path, {.owner = name, .lease_ms = 400}),
-        membership(owner.lanes, {.name = name,
-                                 .address = name + ":7001",
-                                 .version = "1",
-                                 .size = MembershipOptions::Size::kMany,
-                                 .beat_ms = 50,
-                                 .look_ms = 10,
-                                 .dead_ms = 300,
-                                 .drain_ms = 10000}) {}
+        options{.name = name,
+                .address = process + ":7001",
+                .version = "1",
+                .instance = process,
+                .replaced = [this](const absl::Status& who) { replaced = who; },
+                .size = MembershipOptions::Size::kMany,
+                .beat_ms = 50,
+                .look_ms = 10,
+                .dead_ms = 300,
+                .drain_ms = 10000},
+        membership(owner.lanes, options) {}
   int lanes() const {
     int count = 0;
     for (uint32_t lane = 0; lane < base::kLanes; ++lane) count += owner.lanes.held(lane) ? 1 : 0;
     return count;
   }
+  absl::Status replaced;
   TestOwner owner;
+  MembershipOptions options;
   Membership membership;
 };
 
 class MembershipTest : public LaneTest {
  protected:
   TestReplica& Start(const std::string& name) {
-    auto& replica = replicas_[name];
-    replica = std::make_unique<TestReplica>(loop_, dir_.File("mail.db"), name);
-    const absl::Status status = testing::RunTask(loop_, replica->membership.Start());
+    TestReplica& replica = Make(name, name);
+    const absl::Status status = Begin(replica);
     EXPECT_TRUE(status.ok()) << status;
+    return replica;
+  }
+  // Not started yet.
+  TestReplica& Make(const std::string& name, const std::string& process) {
+    auto& replica = replicas_[process];
+    replica = std::make_unique<TestReplica>(loop_, dir_.File("mail.db"), name, process);
     return *replica;
+  }
+  // As a store starts.
+  absl::Status Begin(TestReplica& replica) {
+    const absl::Status claimed =
+        testing::RunTask(loop_, ClaimName(loop_, replica.owner.database, replica.options));
+    return claimed.ok() ? testing::RunTask(loop_, replica.membership.Start()) : claimed;
   }
   void TearDown() override {
     for (auto& [name, replica] : replicas_) testing::RunTask(loop_, End(*replica));
@@ -158,6 +176,61 @@ TEST_F(MembershipTest, AloneItDoesNotWaitForAnybody) {
   Until([&] { return a.lanes() == 32; });
   testing::RunTask(loop_, End(a));
   replicas_.clear();
+}
+
+TEST_F(MembershipTest, ASecondProcessOfANameIsRefusedInWordsAndDisturbsNothing) {
+  TestReplica& first = Start("a");
+  Until([&] { return first.lanes() == 32; });
+  const uint64_t epoch = first.owner.lanes.epoch(0);
+  const absl::Status status = Begin(Make("a", "second"));
+  EXPECT_TRUE(absl::IsAlreadyExists(status)) << status;
+  EXPECT_TRUE(base::Message(status).starts_with("the name \"a\" is in use by a:7001 (started 2"))
+      << status;
+  EXPECT_TRUE(base::Message(status).ends_with(" UTC)")) << status;
+  replicas_.erase("second");
+  EXPECT_EQ(first.lanes(), 32);
+  EXPECT_EQ(first.owner.lanes.epoch(0), epoch);
+  EXPECT_TRUE(first.replaced.ok());
+  EXPECT_TRUE(Add(first.owner, 1).ok());
+}
+
+TEST_F(MembershipTest, AProcessThatWasKilledIsFollowedByAnotherOfItsName) {
+  TestReplica& killed = Start("a");
+  Until([&] { return killed.lanes() == 32; });
+  killed.owner.database.dead = true;
+  TestReplica& again = Make("a", "again");
+  ASSERT_TRUE(Begin(again).ok());
+  Until([&] { return again.lanes() == 32; });
+  EXPECT_EQ(again.membership.map().replicas_size(), 1);
+  EXPECT_EQ(again.membership.map().replicas(0).address(), "again:7001");
+}
+
+TEST_F(MembershipTest, WhoFindsAnotherUnderItsNameLeaves) {
+  TestReplica& frozen = Start("a");
+  Until([&] { return frozen.lanes() == 32; });
+  frozen.owner.database.dead = true;
+  TestReplica& again = Make("a", "again");
+  ASSERT_TRUE(Begin(again).ok());
+  frozen.owner.database.dead = false;  // it wakes up
+  Until([&] { return !frozen.replaced.ok() && again.lanes() == 32; });
+  EXPECT_TRUE(absl::IsAlreadyExists(frozen.replaced));
+  EXPECT_NE(base::Message(frozen.replaced).find("again:7001"), std::string_view::npos);
+  Until([&] { return frozen.lanes() == 0; });
+  testing::RunTask(loop_, End(frozen));
+  replicas_.erase("a");
+  EXPECT_EQ(again.lanes(), 32);
+  EXPECT_TRUE(again.replaced.ok());
+}
+
+TEST_F(MembershipTest, WhoEndsInOrderLeavesItsNameToTheNextAtOnce) {
+  TestReplica& first = Start("a");
+  testing::RunTask(loop_, End(first));
+  replicas_.erase("a");
+  TestReplica& next = Make("a", "next");
+  net::Loop& loop = loop_;
+  next.options.dead_ms = next.options.beat_ms = 3600'000;  // waiting would take an hour
+  ASSERT_TRUE(testing::RunTask(loop, ClaimName(loop, next.owner.database, next.options)).ok());
+  ASSERT_TRUE(testing::RunTask(loop, next.membership.Start()).ok());
 }
 
 }  // namespace

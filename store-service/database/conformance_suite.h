@@ -127,8 +127,37 @@ TYPED_TEST_P(DatabaseConformance, ReplicasSeeEachOtherAndWhoOwnsWhat) {
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->replicas.size(), 2u);
   EXPECT_EQ(read->lanes[1].owner, "one");
-  ASSERT_TRUE((*second)->Leave("two").ok());
+  ASSERT_TRUE((*second)->Leave({.name = "two"}).ok());
   EXPECT_EQ(this->database_->Beat({.name = "one"})->replicas.size(), 1u);
+}
+
+TYPED_TEST_P(DatabaseConformance, NamesBelongToOneProcessAtATime) {
+  const ReplicaRow first{.name = "one", .address = "a:1", .instance = "x"};
+  const ReplicaRow second{.name = "one", .address = "b:1", .instance = "y"};
+  const auto begun = this->database_->Beat(first);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  const int64_t started = begun->replicas[0].started_ms;
+  EXPECT_GT(started, 0);
+  EXPECT_TRUE(absl::IsAlreadyExists(this->database_->Beat(second).status()));
+  const auto after = this->database_->Beat(first);
+  ASSERT_TRUE(after.ok()) << after.status();
+  ASSERT_EQ(after->replicas.size(), 1u);
+  EXPECT_EQ(after->replicas[0].address, "a:1");
+  EXPECT_EQ(after->replicas[0].instance, "x");
+  EXPECT_EQ(after->replicas[0].started_ms, started);
+  ReplicaRow stale = after->replicas[0];
+  stale.seen_ms -= 1;
+  EXPECT_TRUE(absl::IsAborted(this->database_->TakeName(second, stale)));
+  ASSERT_TRUE(this->database_->TakeName(second, after->replicas[0]).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(this->database_->Beat(first).status()));
+  ASSERT_TRUE(this->database_->Leave(first).ok());
+  const auto taken = this->database_->Beat(second);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  ASSERT_EQ(taken->replicas.size(), 1u);
+  EXPECT_EQ(taken->replicas[0].instance, "y");
+  EXPECT_GE(taken->replicas[0].started_ms, started);
+  ASSERT_TRUE(this->database_->Leave(second).ok());
+  EXPECT_TRUE(this->database_->Beat(first).ok());
 }
 
 TYPED_TEST_P(DatabaseConformance, RepeatedDeliveryIdTakesTheWholeBatchBack) {
@@ -261,7 +290,7 @@ TYPED_TEST_P(DatabaseConformance, ErasedAccountLeavesOnlyItsExpungeLog) {
 
 REGISTER_TYPED_TEST_SUITE_P(DatabaseConformance, GivesBackTheRowsItWasGiven,
                             StaleEpochWritesNothing, RunningLeaseIsNotTakenAndAnExpiredOneIs,
-                            ReplicasSeeEachOtherAndWhoOwnsWhat,
+                            ReplicasSeeEachOtherAndWhoOwnsWhat, NamesBelongToOneProcessAtATime,
                             RepeatedDeliveryIdTakesTheWholeBatchBack,
                             LaterStepsOfABatchSeeEarlierOnes, PrefixesOfOneBlobAreToldApart,
                             DeletedMailboxLeavesOnlyItsExpungeLog,

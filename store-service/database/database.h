@@ -110,6 +110,12 @@ class ReadSnapshot {
   virtual absl::StatusOr<std::vector<uint64_t>> Condemned(int64_t before_ms) = 0;
 };
 
+struct DatabaseServer {
+  std::string engine;  // "MariaDB 10.11.6 (Galera, 3 nodes)"; without the rest when it is away
+  std::string place;   // a file, or "USER@HOST:PORT,…/NAME"
+  std::string node;    // that is written to, "HOST:PORT"; empty for a file
+};
+
 class Database {
  public:
   virtual ~Database() = default;
@@ -127,11 +133,15 @@ class Database {
   // Lets go at once; nothing happens when it was taken over already.
   virtual absl::Status ReleaseLane(uint32_t lane, uint64_t epoch) = 0;
   virtual absl::StatusOr<LaneRow> ReadLane(uint32_t lane) = 0;
-  // Says that the replica `me` is there and reads everybody's word; `seen_ms` is filled in.
-  // Replicas that were silent for a day are forgotten.
+  // Says that the replica `me` is there and reads everybody's word; the times are filled in.
+  // Replicas that were silent for a day are forgotten. kAlreadyExists: another process has the name;
+  // nothing was written.
   virtual absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me) = 0;
-  // The replica is gone on purpose.
-  virtual absl::Status Leave(std::string_view name) = 0;
+  // Gives the name of `me` to its instance, if the row is still what `last` says of a process that
+  // died. kAborted: it is not.
+  virtual absl::Status TakeName(const ReplicaRow& me, const ReplicaRow& last) = 0;
+  // The replica is gone on purpose; nothing happens when another process has its name.
+  virtual absl::Status Leave(const ReplicaRow& me) = 0;
   // Under the fence; false when fewer than `limit` were there. Journal ids older than both may be
   // forgotten.
   virtual absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms,
@@ -162,7 +172,9 @@ class Database {
   virtual absl::StatusOr<std::unique_ptr<ReadSnapshot>> OpenSnapshot() = 0;
   // For `posthorn status`: servers that are away and settings with which acknowledged mail could be
   // lost, in words. Any thread; may block for seconds.
-  virtual std::vector<std::string> Warnings() { return {}; }
+  virtual std::vector<std::string> Warnings() = 0;
+  // What it is, for the same. Any thread; may block for seconds.
+  virtual DatabaseServer Server() = 0;
 };
 
 }  // namespace posthorn::store_service

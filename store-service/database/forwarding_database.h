@@ -27,7 +27,10 @@ class ForwardingDatabase : public Database {
   }
   absl::StatusOr<LaneRow> ReadLane(uint32_t lane) override { return target_.ReadLane(lane); }
   absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me) override { return target_.Beat(me); }
-  absl::Status Leave(std::string_view name) override { return target_.Leave(name); }
+  absl::Status TakeName(const ReplicaRow& me, const ReplicaRow& last) override {
+    return target_.TakeName(me, last);
+  }
+  absl::Status Leave(const ReplicaRow& me) override { return target_.Leave(me); }
   absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms,
                                        uint32_t limit) override {
     return target_.PruneDeliveries(fence, before_ms, limit);

@@ -63,6 +63,9 @@ class MeasuredDatabase final : public ForwardingDatabase<Database> {
     return Count("read", database_->OpenSnapshot());
   }
 
+  std::vector<std::string> Warnings() override { return database_->Warnings(); }
+  DatabaseServer Server() override { return database_->Server(); }
+
  private:
   static const absl::Status& StatusOf(const absl::Status& status) { return status; }
   template <class T>

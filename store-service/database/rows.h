@@ -31,7 +31,9 @@ struct ReplicaRow {
   std::string address;  // where other processes reach it; empty: a single one behind a socket
   std::string version;
   enum class State { kServing, kDraining } state = State::kServing;
-  int64_t seen_ms = 0;  // its last beat, by the database's clock
+  int64_t seen_ms = 0;     // its last beat, by the database's clock
+  std::string instance;    // of the process: another one of the same name has another
+  int64_t started_ms = 0;  // its first beat
 };
 
 // Who is there and who owns what, at `now_ms` by the database's clock.

@@ -58,6 +58,12 @@ class FaultyDatabase final : public ForwardingDatabase<Database> {
     if (dead) return Away();
     return real_->Beat(me);
   }
+  absl::Status TakeName(const ReplicaRow& me, const ReplicaRow& last) override {
+    return dead ? Away() : real_->TakeName(me, last);
+  }
+
+  std::vector<std::string> Warnings() override { return real_->Warnings(); }
+  DatabaseServer Server() override { return real_->Server(); }
 
   std::function<Fault()> fault;  // on the committer's thread
   // What a replica needs to stay one does not get through.

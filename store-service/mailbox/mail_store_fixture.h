@@ -83,6 +83,7 @@ class MemoryBlobs final : public BlobStore, public DigestSource {
   }
   std::vector<BlobDamage> Damage() override { return {}; }
   BlobStats Stats() override { return {}; }
+  BlobPlace Place() override { return {}; }
 
   std::shared_ptr<const std::string> Recent(uint64_t key) const override {
     if (!bodies_.contains(key)) return nullptr;

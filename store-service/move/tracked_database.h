@@ -64,6 +64,7 @@ class TrackedDatabase final : public ForwardingDatabase<Database> {
     return database_->OpenSnapshot();
   }
   std::vector<std::string> Warnings() override;
+  DatabaseServer Server() override { return database_->Server(); }
 
  private:
   absl::Status Collecting() const;

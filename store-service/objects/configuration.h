@@ -75,6 +75,9 @@ class Configuration {
   // OK: all that was committed before this call, by any replica, is in the model. kUnavailable: the
   // database does not answer. At once when no other process writes to the database.
   net::Task<absl::Status> CatchUp();
+  // How long ago the newest commits of other replicas were looked for with success, in ms; 0 when
+  // there are none.
+  int64_t behind_ms() const;
   // True when other replicas write to the database too.
   bool shared() const { return database_->shared(); }
 
@@ -127,6 +130,7 @@ class Configuration {
   Tip tip_;
   Self self_ = std::make_shared<Configuration*>(this);
   bool database_away_ = false;
+  int64_t followed_ms_ = 0;
   AccountLifecycle* lifecycle_ = nullptr;
   SessionEnder* ender_ = nullptr;
   std::vector<base::AccountId> to_erase_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/base/clock.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
 #include "store-service/objects/configuration.h"
@@ -41,6 +42,12 @@ void Configuration::NoteFollowed(const absl::Status& status) {
     observe::Warning("directory.database_away", {{"reason", base::Message(status)}});
   if (status.ok() && database_away_) observe::Info("directory.database_back");
   database_away_ = !status.ok();
+  if (status.ok()) followed_ms_ = base::MonotonicMicros() / 1000;
+}
+
+int64_t Configuration::behind_ms() const {
+  return rounds_ == nullptr || followed_ms_ == 0 ? 0
+                                                 : base::MonotonicMicros() / 1000 - followed_ms_;
 }
 
 void Configuration::ApplyFollowed(Followed followed) {

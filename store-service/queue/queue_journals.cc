@@ -87,6 +87,11 @@ net::Task<absl::StatusOr<std::vector<uint64_t>>> QueueJournals::Held(std::vector
   co_return held;
 }
 
+net::Task<absl::StatusOr<std::vector<v1::StoreStatusReply::QueueJournal>>>
+QueueJournals::Summaries() {
+  return reader_.thread->Run([table = reader_.table.get()] { return table->Summaries(); });
+}
+
 net::Task<absl::StatusOr<int64_t>> QueueJournals::OldestUnfinishedMs() {
   CO_ASSIGN_OR_RETURN(
       const std::optional<std::string> oldest,

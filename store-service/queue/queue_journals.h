@@ -26,6 +26,7 @@ class QueueJournals final : public JournalRegistry {
   net::Task<absl::StatusOr<std::vector<uint64_t>>> Held(std::vector<uint64_t> keys) override;
   net::Task<absl::StatusOr<int64_t>> OldestUnfinishedMs() override;
   std::vector<std::string> Silent() const override { return {}; }
+  net::Task<absl::StatusOr<std::vector<store::v1::StoreStatusReply::QueueJournal>>> Summaries();
 
  private:
   explicit QueueJournals(net::Loop& loop) : loop_(loop) {}

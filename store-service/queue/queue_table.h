@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "posthorn/store/v1/objects.pb.h"
 #include "posthorn/store/v1/queue_journal.pb.h"
 #include "store-service/database/sql/connection.h"
 
@@ -45,6 +46,8 @@ class QueueTable {
 
   // Those of `blobs` that some record refers to.
   absl::StatusOr<std::vector<uint64_t>> Held(const std::vector<uint64_t>& blobs);
+  // Of each journal: who has it, how much lies in it, how long its lease still runs.
+  absl::StatusOr<std::vector<store::v1::StoreStatusReply::QueueJournal>> Summaries();
   // The oldest message id of all journals; nothing: they are empty.
   absl::StatusOr<std::optional<std::string>> Oldest();
 

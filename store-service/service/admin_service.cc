@@ -1,11 +1,12 @@
 #include "store-service/service/admin_service.h"
 
-#include <map>
-
+#include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "posthorn/admin/v1/admin.pb.h"
 #include "store-service/service/recount.h"
 #include "store-service/service/roles.h"
+#include "store-service/service/status_reply.h"
 #include "store-service/service/store_check.h"
 
 namespace posthorn::store_service {
@@ -21,6 +22,13 @@ v1::CheckReply Line(std::string text) {
   reply.set_line(std::move(text));
   return reply;
 }
+
+// What takes a look that may block.
+struct Looked {
+  BlobPlace blobs;
+  DatabaseServer server;
+  std::vector<std::string> warnings;
+};
 
 // Of all accounts, whoever owns them.
 absl::StatusOr<Usage> TotalUsage(Database& database) {
@@ -59,6 +67,10 @@ void AdminService::Register(rpc::Server& server) {
   server.Handle(
       rpc::store::kStoreAdminStatus, {kAdmin},
       std::function([this](const rpc::CallContext&, v1::StoreStatusRequest) { return Status(); }));
+  server.Handle(rpc::store::kStoreAdminMeet, {kAdmin},
+                std::function([this](const rpc::CallContext&, v1::MeetRequest request) {
+                  return Meet(std::move(request));
+                }));
   server.HandleStream(rpc::store::kStoreAdminCheck, {kAdmin},
                       [this](rpc::ServerCall& call) { return RunCheck(call); });
 }
@@ -67,7 +79,6 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
   v1::StoreStatusReply reply;
   const Model& model = parts_.configuration.model();
   const BlobStats blobs = parts_.blobs.Stats();
-  const EventStats events = parts_.events.Stats();
   reply.set_accounts(model.accounts());
   CO_ASSIGN_OR_RETURN(const Usage usage,
                       co_await parts_.lanes.readers().Run(
@@ -76,69 +87,65 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
   reply.set_bytes(usage.bytes);
   reply.set_segments(blobs.segments);
   reply.set_segment_bytes(blobs.bytes);
-  reply.add_lines(base::StrCat("revision ", parts_.configuration.head(), ", ", model.domains(),
-                               " domains, ", model.accounts(), " accounts"));
-  reply.add_lines(base::StrCat(blobs.segments, " segments, ", blobs.bytes, " bytes; since start ",
-                               blobs.appends, " messages in ", blobs.commits, " commits"));
-  reply.add_lines(base::StrCat("trace: ", events.recorded, " events since start, ", events.dropped,
-                               " dropped"));
-  AddProblems(reply);
-  AddReplicas(reply);
-  auto warnings = co_await parts_.lanes.readers().Run(
-      [database = &parts_.database]() -> absl::StatusOr<std::vector<std::string>> {
-        return database->Warnings();
-      });
-  if (!warnings.ok()) warnings = {std::string(base::Message(warnings.status()))};
-  for (const std::string& warning : *warnings)
-    reply.add_problems(base::StrCat("database: ", warning));
-  co_return reply;
-}
-
-// Who is there, who owns how much, and what is wrong with that.
-void AdminService::AddReplicas(v1::StoreStatusReply& reply) const {
-  if (parts_.replicas == nullptr || parts_.replicas->rows().lanes.empty()) return;
-  const ClusterRows& rows = parts_.replicas->rows();
-  std::map<std::string, int> lanes;
-  int ownerless = 0;
-  for (const LaneRow& lane : rows.lanes) {
-    if (lane.owner.empty() || !parts_.replicas->IsAlive(lane.owner)) ++ownerless;
-    ++lanes[lane.owner];
-  }
-  for (const ReplicaRow& replica : rows.replicas) {
-    const bool alive = parts_.replicas->IsAlive(replica.name);
-    const bool draining = replica.state == ReplicaRow::State::kDraining;
-    reply.add_lines(base::StrCat("replica ", replica.name, " at ", replica.address, ", version ",
-                                 replica.version, ": ", lanes[replica.name], " lanes",
-                                 draining ? ", draining" : "", alive ? "" : ", silent"));
-    if (alive) continue;
-    reply.add_problems(base::StrCat("the store ", replica.name, " at ", replica.address,
-                                    " has said nothing for ",
-                                    (rows.now_ms - replica.seen_ms) / 1000, " s"));
-  }
-  if (ownerless > 0) {
-    reply.add_problems(base::StrCat(ownerless, " of ", rows.lanes.size(),
-                                    " lanes have no store: their accounts' mail waits"));
-  }
-}
-
-void AdminService::AddProblems(v1::StoreStatusReply& reply) const {
+  reply.set_revision(parts_.configuration.head());
   for (const std::string& journal : parts_.journals.Silent()) {
     reply.add_problems(
         base::StrCat("the journal ", journal, " is not connected: no bytes are freed"));
   }
+  AddReplicas(reply);
+  const auto looked = co_await parts_.lanes.readers().Run(
+      [database = &parts_.database, blobs = &parts_.blobs]() -> absl::StatusOr<Looked> {
+        return Looked{blobs->Place(), database->Server(), database->Warnings()};
+      });
+  CO_RETURN_IF_ERROR(looked.status());
+  DescribeBlobs(looked->blobs, reply);
+  DescribeDatabase(looked->server, reply);
+  for (const std::string& warning : looked->warnings)
+    reply.add_problems(base::StrCat("database: ", warning));
+  if (!parts_.queue_journals) co_return reply;
+  const auto journals = co_await parts_.queue_journals();
+  CO_RETURN_IF_ERROR(journals.status());
+  for (const auto& journal : *journals) *reply.add_queue_journals() = journal;
+  co_return reply;
+}
+
+// Of a single store there are no rows: it has all lanes.
+void AdminService::AddReplicas(v1::StoreStatusReply& reply) const {
+  if (parts_.replicas == nullptr) return;
+  const ClusterRows& rows = parts_.replicas->rows();
+  DescribeReplicas(
+      rows, [this](const std::string& name) { return parts_.replicas->IsAlive(name); }, reply);
+  if (!rows.lanes.empty()) return;
+  uint32_t owned = 0;
+  for (uint32_t lane = 0; lane < base::kLanes; ++lane) owned += parts_.lanes.owned(lane) ? 1 : 0;
+  reply.set_lanes(base::kLanes);
+  for (auto& replica : *reply.mutable_replicas()) replica.set_lanes(owned);
+}
+
+net::Task<absl::StatusOr<v1::MeetReply>> AdminService::Meet(v1::MeetRequest request) {
+  if (!parts_.lanes.held(0)) co_return base::Unavailable(base::kNotOwner);
+  co_return meeting_.Take(std::move(request), base::MonotonicMicros() / 1000);
+}
+
+void AdminService::Describe(admin::v1::ProcessReport& report) const {
+  if (parts_.configuration.shared()) {
+    admin::v1::ProcessReport::Lag& lag = *report.add_lags();
+    lag.set_of("directory");
+    lag.set_behind_ms(static_cast<uint64_t>(parts_.configuration.behind_ms()));
+  }
   size_t told = 0;
   for (const BlobDamage& damage : parts_.blobs.Damage()) {
     if (++told > kMostDamageLines) break;
-    reply.add_problems(base::StrCat("damage in segment ", damage.segment, ": ", damage.what));
+    report.add_problems(base::StrCat("damage in segment ", damage.segment, ": ", damage.what));
   }
   const BlobStats blobs = parts_.blobs.Stats();
   if (blobs.failed_commits != 0) {
-    reply.add_problems(
+    report.add_problems(
         base::StrCat(blobs.failed_commits, " commits of message bytes failed since start"));
   }
   const EventStats events = parts_.events.Stats();
   if (events.failed_writes != 0) {
-    reply.add_problems(
+    report.add_problems(
         base::StrCat(events.failed_writes, " writes of the trace failed since start"));
   }
 }

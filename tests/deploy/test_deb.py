@@ -125,7 +125,7 @@ class WithSystemd(Installed):
         self.boot()
         self.install()
         self.assertTrue(self.is_active(), self.journal())
-        self.assertIn("all is well", self.posthorn("status"))
+        self.assertIn("everything works", self.posthorn("status"))
         self.add_accounts()
         self.deliver(1)
         self.assert_shut_in()

@@ -134,7 +134,8 @@ class Suite:
         def same():
             text = self.cli("status", check=False).stdout
             newest = re.search(r"configuration revision (\d+)", text)
-            seen = re.findall(r"^(?!admin)[a-z0-9]+-(?:gateway|queue|service) +ready +\S+ +(\d+)", text, re.MULTILINE)
+            seen = re.findall(r"^(?!admin)[a-z0-9]+-(?:gateway|queue|service) +\S+ +ready +\S+ +(\d+)", text,
+                              re.MULTILINE)
             return newest and len(seen) >= 6 and set(seen) == {newest.group(1)}
         wait_for(same, "every process has the newest configuration")
 

@@ -87,7 +87,7 @@ class Certificates(unittest.TestCase):
         before = self.reloads()
         self.certs("renew", "--force")
         self.wait_reloaded(before)
-        self.assertNotIn(b"certificate", self.cli("status", check=False).stdout)
+        wait_for(lambda: b"expires in" not in self.cli("status", check=False).stdout, "status is content")
 
     def test_the_authority_is_replaced_while_mail_flows(self):
         old = (self.folder / "cli" / "ca.crt").read_text()

@@ -47,7 +47,7 @@ class Up(unittest.TestCase):
                             return False
                     wait_for(sent, "mail is accepted again")
                     wait_for(lambda: uids(imap_login(self, suite), "INBOX", "SUBJECT", f'"after kill {number}"'), "it is read")
-            wait_for(lambda: "all is well" in suite.cli("status", check=False).stdout, "status has nothing to say")
+            wait_for(lambda: "everything works" in suite.cli("status", check=False).stdout, "status has nothing to say")
 
     def test_two_suites_side_by_side(self):
         with Suite() as one, Suite() as other:

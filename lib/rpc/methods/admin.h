@@ -29,6 +29,8 @@ inline constexpr Method<v1::SchemaRequest, v1::SchemaReply> kConfigSchema{
     "/posthorn.admin.v1.Config/Schema"};
 inline constexpr Method<v1::WatchRequest, v1::WatchReply> kConfigWatch{
     "/posthorn.admin.v1.Config/Watch"};
+inline constexpr Method<v1::ProcessReport, v1::ReportReply> kConfigReport{
+    "/posthorn.admin.v1.Config/Report"};
 inline constexpr Method<v1::LoginRequest, v1::LoginReply> kOperationsLogin{
     "/posthorn.admin.v1.Operations/Login"};
 inline constexpr Method<v1::StatusRequest, v1::StatusReply> kOperationsStatus{

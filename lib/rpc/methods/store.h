@@ -96,5 +96,7 @@ inline constexpr Method<v1::CheckRequest, v1::CheckReply> kStoreAdminCheck{
     "/posthorn.store.v1.StoreAdmin/Check"};
 inline constexpr Method<v1::MigrateRequest, v1::MigrateReply> kStoreAdminMigrate{
     "/posthorn.store.v1.StoreAdmin/Migrate"};
+inline constexpr Method<v1::MeetRequest, v1::MeetReply> kStoreAdminMeet{
+    "/posthorn.store.v1.StoreAdmin/Meet"};
 
 }  // namespace posthorn::rpc::store

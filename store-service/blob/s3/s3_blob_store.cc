@@ -14,6 +14,9 @@ namespace posthorn::store_service {
 namespace {
 
 constexpr uint64_t kMostBatch = 8 << 20;
+constexpr std::string_view kIdPrefix = "id-";
+// Who looks whether the bucket answers waits so long at most, twice.
+constexpr int64_t kLookMs = 2000;
 
 class S3BlobStore final : public BlobStore {
  public:
@@ -78,6 +81,17 @@ class S3BlobStore final : public BlobStore {
     stats.bytes = totals.bytes;
     return stats;
   }
+  // One request that is not repeated: who asks waits.
+  BlobPlace Place() override {
+    const S3Target& target = options_.target;
+    BlobPlace place;
+    place.kind = "bucket";
+    place.place = base::StrCat("s3://", target.bucket, "/", target.prefix, " at ", target.endpoint);
+    S3Client once(target, {.connect_ms = kLookMs, .stall_ms = kLookMs, .give_up_ms = 0});
+    const auto found = once.List(std::string(kIdPrefix));
+    if (!found.ok()) place.unreachable = base::Message(found.status());
+    return place;
+  }
 
  private:
   absl::StatusOr<std::string> CheckIdentity();
@@ -107,19 +121,18 @@ class S3BlobStore final : public BlobStore {
 
 // As the shared folder's: the object's name is the word.
 absl::StatusOr<std::string> S3BlobStore::CheckIdentity() {
-  constexpr std::string_view kPrefix = "id-";
   ASSIGN_OR_RETURN(std::string id, options_.registry->Identity(""));
-  ASSIGN_OR_RETURN(std::vector<S3Object> ids, client_.List(std::string(kPrefix)));
+  ASSIGN_OR_RETURN(std::vector<S3Object> ids, client_.List(std::string(kIdPrefix)));
   if (id.empty() && ids.empty()) {
     std::random_device random;
     std::string word;
     for (int i = 0; i < 8; ++i) word.push_back(static_cast<char>(random()));
-    ids.push_back({.name = base::StrCat(kPrefix, base::Hex(word))});
+    ids.push_back({.name = base::StrCat(kIdPrefix, base::Hex(word))});
     RETURN_IF_ERROR(client_.Put(ids.front().name, "posthorn\n"));
   }
   if (id.empty()) {
     ASSIGN_OR_RETURN(id, options_.registry->Identity(ids.front().name));
-    ASSIGN_OR_RETURN(ids, client_.List(std::string(kPrefix)));
+    ASSIGN_OR_RETURN(ids, client_.List(std::string(kIdPrefix)));
   }
   const auto same = [&](const S3Object& object) { return object.name == id; };
   if (std::any_of(ids.begin(), ids.end(), same)) return id;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lib/base/strings.h"
+#include "lib/observe/metrics.h"
 #include "store-service/database/mysql/error.h"
 #include "store-service/database/mysql/link.h"
 
@@ -16,6 +17,24 @@ constexpr char kIdleMariaDb[] = ", idle_write_transaction_timeout=4";
 constexpr char kIdleMySql[] = ", wait_timeout=15";
 
 constexpr char kBegin[] = "START TRANSACTION";
+
+// Links that were made again.
+struct Reconnects {
+  static const Reconnects& Get() {
+    static const Reconnects kAll;
+    return kAll;
+  }
+  observe::Counter* same;
+  observe::Counter* other;
+
+ private:
+  Reconnects() : same(Make("same")), other(Make("other")) {}
+  static observe::Counter* Make(const char* server) {
+    return observe::NewCounter("posthorn_store_database_reconnects_total",
+                               "Links to the database made anew, to the same server or another one",
+                               {{"server", server}});
+  }
+};
 
 }  // namespace
 
@@ -58,6 +77,8 @@ absl::Status Connection::Link::SetUp(const Options& options) {
       .status();
 }
 
+void MakeMetrics() { Reconnects::Get(); }
+
 Connection::Connection(Options options) : options_(std::move(options)) {}
 Connection::~Connection() = default;
 
@@ -89,6 +110,7 @@ absl::Status Connection::Connect() {
     if (link.ok()) {
       link_ = *std::move(link);
       link_->number = ++links_;
+      if (links_ > 1) (i == host_ ? Reconnects::Get().same : Reconnects::Get().other)->Add();
       host_ = i;
       return absl::OkStatus();
     }

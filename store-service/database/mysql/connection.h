@@ -9,6 +9,7 @@
 // statements again. What runs outside of a transaction and begins with SELECT, and the beginning of
 // a transaction, are repeated once by themselves.
 
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <memory>
@@ -150,7 +151,7 @@ class Connection {
 
   // Connects anew when the link was lost; OK at once while nothing is known to be wrong.
   absl::Status Ready();
-  // The host of the present link, or of the last one.
+  // The host of the present link, or of the last one. Any thread.
   const Host& host() const;
   // Links made so far: another number, another server session.
   uint64_t links() const;
@@ -158,6 +159,8 @@ class Connection {
   bool is_mariadb() const;
   // Settings of the server that would lose acknowledged mail, in words; empty: none.
   absl::StatusOr<std::vector<std::string>> DurabilityWarnings();
+  // What the server is: "MariaDB 10.11.6 (Galera, 3 nodes)".
+  absl::StatusOr<std::string> Engine();
 
  private:
   friend class Cursor;
@@ -176,12 +179,15 @@ class Connection {
 
   Options options_;
   std::unique_ptr<Link> link_;
-  size_t host_ = 0;
+  std::atomic<size_t> host_ = 0;
   uint64_t links_ = 0;
   int64_t changes_ = 0;
   bool in_transaction_ = false;
   bool begins_later_ = false;
 };
+
+// Makes the metrics of all connections, so that they are there, and 0, before the first one.
+void MakeMetrics();
 
 // Rolls back unless Commit() succeeded.
 class Transaction {

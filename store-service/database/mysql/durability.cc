@@ -49,6 +49,18 @@ std::vector<std::string> Findings(Settings settings, const std::string& host) {
 
 }  // namespace
 
+absl::StatusOr<std::string> Connection::Engine() {
+  RETURN_IF_ERROR(Ready());
+  ASSIGN_OR_RETURN(Settings version, link_->Show("SHOW VARIABLES LIKE 'version'"));
+  // "10.11.6-MariaDB-0+deb12u1": the number is enough.
+  const std::string& full = version["version"];
+  std::string engine =
+      base::StrCat(is_mariadb() ? "MariaDB " : "MySQL ", full.substr(0, full.find('-')));
+  if (!is_galera()) return engine;
+  ASSIGN_OR_RETURN(Settings cluster, link_->Show(kCluster));
+  return base::StrCat(engine, " (Galera, ", cluster["wsrep_cluster_size"], " nodes)");
+}
+
 absl::StatusOr<std::vector<std::string>> Connection::DurabilityWarnings() {
   RETURN_IF_ERROR(Ready());
   ASSIGN_OR_RETURN(Settings settings, link_->Show(kSettings));

@@ -71,7 +71,14 @@ CREATE TABLE IF NOT EXISTS condemned(blob_key BIGINT UNSIGNED NOT NULL PRIMARY K
   destroyed BIGINT NOT NULL) ENGINE=InnoDB;
 )sql";
 
-constexpr mysql::Step kSteps[] = {{1, kFirst}};
+// Which process speaks for the replica, and since when. What MariaDB reads as IF NOT EXISTS, for a
+// step that runs twice, is a comment to MySQL, which has no such words there.
+constexpr char kInstances[] = R"sql(
+ALTER TABLE replica ADD COLUMN /*M! IF NOT EXISTS */ instance VARBINARY(64) NOT NULL DEFAULT '';
+ALTER TABLE replica ADD COLUMN /*M! IF NOT EXISTS */ started BIGINT NOT NULL DEFAULT 0;
+)sql";
+
+constexpr mysql::Step kSteps[] = {{1, kFirst}, {2, kInstances, 1}};
 
 }  // namespace
 

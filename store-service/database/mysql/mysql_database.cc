@@ -84,6 +84,17 @@ class MysqlDatabase final : public ForwardingDatabase<MysqlWriter> {
                                 });
   }
   std::vector<std::string> Warnings() override { return WarningsOf(options_); }
+  DatabaseServer Server() override {
+    DatabaseServer server{.engine = "MySQL or MariaDB",
+                          .place = mysql::ToString(options_.target),
+                          .node = mysql::ToString(writer_->host())};
+    absl::StatusOr<std::unique_ptr<Connection>> connection = readers_->Take();
+    if (!connection.ok()) return server;
+    if (absl::StatusOr<std::string> engine = (*connection)->Engine(); engine.ok())
+      server.engine = *std::move(engine);
+    readers_->GiveBack(*std::move(connection));
+    return server;
+  }
 
  private:
   std::unique_ptr<MysqlWriter> writer_;

@@ -17,6 +17,8 @@ namespace posthorn::store_service {
 class MysqlWriter {
  public:
   explicit MysqlWriter(std::unique_ptr<mysql::Connection> connection);
+  // Where it writes, or wrote last. Any thread.
+  const mysql::Host& host() const { return connection_->host(); }
 
   absl::Status Commit(const Fence& fence, const WriteBatch& batch);
   absl::StatusOr<LaneRow> AcquireLane(uint32_t lane, std::string_view owner, int64_t lease_ms);
@@ -28,7 +30,8 @@ class MysqlWriter {
   // Galera).
   absl::StatusOr<LaneRow> ReadLane(uint32_t lane);
   absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me);
-  absl::Status Leave(std::string_view name);
+  absl::Status TakeName(const ReplicaRow& me, const ReplicaRow& last);
+  absl::Status Leave(const ReplicaRow& me);
   absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit);

@@ -88,4 +88,10 @@ std::string ToString(const Host& host) {
             : base::StrCat(host.name, ":", host.port);
 }
 
+std::string ToString(const Target& target) {
+  std::vector<std::string> hosts;
+  for (const Host& host : target.hosts) hosts.push_back(ToString(host));
+  return base::StrCat(target.user, "@", base::Join(hosts, ","), "/", target.database);
+}
+
 }  // namespace posthorn::mysql

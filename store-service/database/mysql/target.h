@@ -28,5 +28,7 @@ struct Target {
 absl::StatusOr<Target> ParseTarget(std::string_view url);
 // host:port, for messages.
 std::string ToString(const Host& host);
+// USER@HOST:PORT,HOST2:PORT/NAME.
+std::string ToString(const Target& target);
 
 }  // namespace posthorn::mysql

@@ -66,7 +66,14 @@ CREATE TABLE replica(name TEXT NOT NULL PRIMARY KEY, address TEXT NOT NULL, vers
   state INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
 
-constexpr sqlite::Migration kMigrations[] = {{1, kFirst}, {2, kDropped}, {3, kReplicas}};
+// Which process speaks for the replica, and since when.
+constexpr char kInstances[] = R"sql(
+ALTER TABLE replica ADD COLUMN instance TEXT NOT NULL DEFAULT '';
+ALTER TABLE replica ADD COLUMN started INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+constexpr sqlite::Migration kMigrations[] = {
+    {1, kFirst}, {2, kDropped}, {3, kReplicas}, {4, kInstances, 3}};
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lib/base/status_macros.h"
+#include "lib/base/strings.h"
 #include "store-service/database/forwarding_database.h"
 #include "store-service/database/sqlite/checkpointer.h"
 #include "store-service/database/sqlite/mail_schema.h"
@@ -63,6 +64,7 @@ class SqliteDatabase final : public ForwardingDatabase<SqliteWriter> {
   SqliteDatabase(std::unique_ptr<SqliteWriter> writer, std::unique_ptr<sqlite::Connection> copier,
                  sqlite::Options readers, const SqliteDatabaseOptions& options)
       : ForwardingDatabase(*writer),
+        path_(options.path),
         writer_(std::move(writer)),
         readers_(std::make_shared<Readers>(std::move(readers),
                                            static_cast<size_t>(options.max_readers))),
@@ -94,7 +96,13 @@ class SqliteDatabase final : public ForwardingDatabase<SqliteWriter> {
                                  });
   }
 
+  std::vector<std::string> Warnings() override { return {}; }
+  DatabaseServer Server() override {
+    return {.engine = base::StrCat("SQLite ", sqlite3_libversion()), .place = path_, .node = ""};
+  }
+
  private:
+  const std::string path_;
   int log_frames_ = 0;
   std::unique_ptr<SqliteWriter> writer_;
   std::shared_ptr<Readers> readers_;

@@ -22,7 +22,8 @@ class SqliteWriter {
   absl::Status ReleaseLane(uint32_t lane, uint64_t epoch);
   absl::StatusOr<LaneRow> ReadLane(uint32_t lane);
   absl::StatusOr<ClusterRows> Beat(const ReplicaRow& me);
-  absl::Status Leave(std::string_view name);
+  absl::Status TakeName(const ReplicaRow& me, const ReplicaRow& last);
+  absl::Status Leave(const ReplicaRow& me);
   absl::StatusOr<bool> PruneDeliveries(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PruneExpunges(const Fence& fence, int64_t before_ms, uint32_t limit);
   absl::StatusOr<bool> PurgeDropped(const Fence& fence, uint32_t limit);
