@@ -1,5 +1,7 @@
 #include "lib/rpc/client.h"
 
+#include <algorithm>
+#include <cctype>
 #include <vector>
 
 #include "lib/rpc/client_calls.h"
@@ -11,6 +13,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kTidyEvery{1000};
 
+// Numbers need no looking up, nor do sockets.
+bool HasName(std::string_view target) {
+  return !target.starts_with("unix:") && !target.starts_with('[') &&
+         std::ranges::any_of(target, [](unsigned char c) { return std::isalpha(c) != 0; });
+}
+
 class ClientImpl : public Client {
  public:
   ClientImpl(net::Loop& loop, Options options)
@@ -20,6 +28,7 @@ class ClientImpl : public Client {
         line_(NewLine()) {
     if (options_.credentials && !options_.target.starts_with("unix:"))
       change_ = options_.credentials->OnChange([this] { OnNewCredentials(); });
+    if (HasName(options_.target)) LookAgain();
   }
 
   std::unique_ptr<RawCall> Start(std::string_view path, std::string_view stream, Flow flow,
@@ -49,6 +58,17 @@ class ClientImpl : public Client {
   };
 
   std::unique_ptr<Line> NewLine() { return std::make_unique<Line>(loop_, *completions_, options_); }
+  void LookAgain() {
+    look_ = loop_.After(options_.renew_after, [this] {
+      if (connected()) {
+        was_away_ = false;
+      } else if (std::exchange(was_away_, true)) {
+        next_ = NewLine();
+        loop_.Spawn("rpc.renew", MoveWhenReady(next_->shared_plain(), this));
+      }
+      LookAgain();
+    });
+  }
   // The new certificate has to prove itself first: a server may not know its authority yet.
   void OnNewCredentials() {
     next_ = NewLine();
@@ -79,10 +99,12 @@ class ClientImpl : public Client {
   const Options options_;
   std::shared_ptr<Completions> completions_;
   std::unique_ptr<Line> line_;
-  // Connects with the newest certificate; null when line_ has it.
+  // Connects with the newest certificate, or to where the name leads now; null when line_ does.
   std::unique_ptr<Line> next_;
   std::vector<Retired> retired_;
   std::unique_ptr<net::Loop::Timer> tidy_;
+  std::unique_ptr<net::Loop::Timer> look_;
+  bool was_away_ = false;  // when we looked last
   std::shared_ptr<void> change_;
 };
 

@@ -7,6 +7,7 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -57,6 +58,9 @@ class Client {
     std::shared_ptr<Credentials> credentials = nullptr;
     // Whom we mean to reach ("store-service"): the server's certificate must say so. Empty: the target's host.
     std::string process = {};
+    // A target with a host's name that cannot be reached for this long is looked up anew: gRPC itself asks a
+    // name that was unknown for a while ever more rarely, up to every two minutes.
+    std::chrono::milliseconds renew_after{4000};
   };
   // Never blocks and never fails: connecting goes on in the background with backoff, calls meanwhile end kUnavailable
   // at their deadline at the latest (wait-for-ready is off for request streams after the first 500 ms).

@@ -24,6 +24,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Client::Options& options) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   const bool local = options.target.starts_with("unix:");
   if (!local) {
+    // A replica that comes back may have another address: names are asked again within a second,
+    // not half a minute. What its DNS says of how to call is not asked for.
+    arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
+    arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     // Over a network a peer may vanish without a word; the server's limit is 10 s (server.cc).
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);

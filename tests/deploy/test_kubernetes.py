@@ -3,6 +3,7 @@
 No API server is asked: what a cluster does with it is not tested here."""
 import copy
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -172,10 +173,13 @@ class Manifests(unittest.TestCase):
     def test_what_scales_is_a_metric_that_the_programs_have(self):
         sources = "".join(path.read_text(encoding="utf-8") for folder in ("lib", "imap-gateway", "smtp-gateway", "pop3-gateway", "delivery-queue")
                           for path in (ROOT / folder).rglob("*.cc"))
-        for one in self.rendered["production"]:
-            for metric in one["spec"]["metrics"] if one["kind"] == "HorizontalPodAutoscaler" else ():
-                if metric["type"] == "Pods":
-                    self.assertIn(f'"{metric["pods"]["metric"]["name"]}"', sources)
+        adapter = yaml.safe_load((FOLDER / "components" / "monitoring" / "adapter-rules.yaml").read_text(encoding="utf-8"))
+        served = re.compile(re.search(r'__name__=~"(.*?)"', adapter["rules"][0]["seriesQuery"])[1])
+        scaled = [one for one in self.rendered["production"] if one["kind"] == "HorizontalPodAutoscaler"]
+        self.assertIn("delivery-queue", [one["metadata"]["name"] for one in scaled])
+        for name in {metric["pods"]["metric"]["name"] for one in scaled for metric in one["spec"]["metrics"] if metric["type"] == "Pods"}:
+            self.assertIn(f'"{name}"', sources)
+            self.assertRegex(name, served)
 
 
 if __name__ == "__main__":
