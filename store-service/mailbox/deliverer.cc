@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/observe/log.h"
 #include "lib/observe/metrics.h"
 #include "lib/rpc/span.h"
 #include "store-service/mailbox/mailbox_changes.h"
@@ -20,6 +21,7 @@ namespace posthorn::store_service {
 namespace {
 
 constexpr size_t kRemembered = 200000;
+constexpr int64_t kTellEveryMs = 5000;
 
 // Names a shared prefix among those of one blob. 63 bits, never 0.
 uint64_t PrefixHash(std::string_view prefix) {
@@ -48,6 +50,15 @@ observe::Counter* Later() {
   static observe::Counter* const kCounter = observe::NewCounter(
       "posthorn_store_deliveries_total", "deliveries by outcome", {{"outcome", "later"}});
   return kCounter;
+}
+
+// Why mail waits; a word every few seconds is enough. On the loop.
+void Tell(const absl::Status& status) {
+  static int64_t next_ms = 0;
+  const int64_t now = base::WallMillis();
+  if (now < next_ms) return;
+  next_ms = now + kTellEveryMs;
+  observe::Warning("store.deliver.later", {{"status", status.ToString()}});
 }
 
 }  // namespace
@@ -108,6 +119,7 @@ class Deliverer::DeliverOperation final : public Operation {
       memory_->Forget(key_);
       result.set_outcome(v1::DeliveryResult::LATER);
       Later()->Add();
+      Tell(status);
     }
     if (--call_->open == 0) call_->finished.Set(true);
   }
