@@ -62,7 +62,7 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenEvents(file::FileSystem& files,
 MailStore::Options MailOptions(process::Service& service) {
   const process::Flags& flags = service.flags();
   MailStore::Options options;
-  if (flags.advertise.empty() && OwnFlag(flags, "database").empty()) return options;
+  if (OwnFlag(flags, "database").empty()) return options;
   options.lane.owner = flags.name;
   options.lane.lease_ms = kLeaseMs;
   options.lane.reclaim_ms = kReclaimMs;

@@ -1,5 +1,7 @@
 #include "lib/process/flags.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -80,6 +82,25 @@ absl::Status Assign(ParsedFlags& out, const std::vector<std::string>& own, std::
   return absl::OkStatus();
 }
 
+std::string HostName() {
+  char name[256] = {};
+  gethostname(name, sizeof(name) - 1);
+  return name[0] == 0 ? "localhost" : name;
+}
+
+// Where the first address of the network can be reached from other hosts; "" when there is none.
+std::string OwnAddress(const std::vector<std::string>& listen) {
+  for (const std::string& each : listen) {
+    const std::string address = each.substr(0, each.find('='));
+    const size_t colon = address.rfind(':');
+    if (address.starts_with("unix:") || colon == std::string::npos) continue;
+    const std::string host = address.substr(0, colon);
+    const bool every = host.empty() || host == "0.0.0.0" || host == "[::]" || host == "*";
+    return every ? HostName() + address.substr(colon) : address;
+  }
+  return "";
+}
+
 std::string Absolute(const std::string& path) {
   return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
 }
@@ -119,6 +140,8 @@ absl::StatusOr<ParsedFlags> ParseFlags(std::span<const std::string> arguments,
     return base::Invalid("--tls-cert, --tls-key and --tls-ca go together");
   }
   RETURN_IF_ERROR(CheckRoles(out.flags));
+  if (out.flags.name.empty()) out.flags.name = HostName();
+  if (out.flags.advertise.empty()) out.flags.advertise = OwnAddress(out.flags.listen);
   // sun_path holds 108 bytes; a name that was cut would be another file.
   if (out.flags.run.size() > 70)
     return base::Invalid("--run: path is longer than 70 bytes, too long for sockets");
@@ -142,7 +165,8 @@ std::string Usage(std::string_view process, const std::vector<std::string>& own)
       "  --user NAME           become this user, when started as root\n"
       "  --log LEVEL           debug, info, warning or error\n"
       "  --name NAME           this replica's name, the same after a restart (the host's)\n"
-      "  --advertise HOST:PORT where other processes reach this one\n"
+      "  --advertise HOST:PORT where other processes reach this one (host and port of the first\n"
+      "                        --listen)\n"
       "  --tls-cert, --tls-key, --tls-ca FILE\n"
       "                        mTLS for every gRPC connection over TCP; read again when they "
       "change\n"

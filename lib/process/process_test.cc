@@ -71,6 +71,23 @@ TEST(Flags, WhatIsWrongIsNamed) {
   }
 }
 
+TEST(Flags, OthersAreToldAnAddressThatLeadsHere) {
+  const auto advertised = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--name", "store-1"});
+    return ParseFlags(arguments, {})->flags.advertise;
+  };
+  char host[256] = {};
+  gethostname(host, sizeof(host) - 1);
+  EXPECT_EQ(advertised({}), "");
+  EXPECT_EQ(advertised({"--listen", "unix:/run/sock=cli"}), "");
+  EXPECT_EQ(
+      advertised({"--listen", "unix:/run/sock=cli", "--listen", "10.0.0.1:7001=smtp-gateway"}),
+      "10.0.0.1:7001");
+  EXPECT_EQ(advertised({"--listen", "0.0.0.0:7001"}), base::StrCat(host, ":7001"));
+  EXPECT_EQ(advertised({"--listen", "[::]:7001"}), base::StrCat(host, ":7001"));
+  EXPECT_EQ(advertised({"--listen", "0.0.0.0:7001", "--advertise", "a.test:1"}), "a.test:1");
+}
+
 TEST(Flags, SocketsAreNamedByServiceAndRole) {
   EXPECT_EQ(SocketTarget("/run/x", SocketWord("store-service"), "imap-gateway"),
             "unix:/run/x/store.imap-gateway/sock");

@@ -78,12 +78,6 @@ void SetUpScheduling() {
     observe::Warning("process.scheduling", {{"error", std::strerror(errno)}});
 }
 
-std::string HostName() {
-  char name[256] = "localhost";
-  gethostname(name, sizeof(name) - 1);
-  return name;
-}
-
 // Makes our folders and becomes the user of --user.
 absl::Status PrepareFiles(const Flags& flags, const Service::Options& options) {
   if (!flags.run.empty()) {
@@ -232,7 +226,6 @@ std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options)
                                : base::StrCat("posthorn ", Version(), "\n"));
     std::exit(0);
   }
-  if (parsed->flags.name.empty()) parsed->flags.name = HostName();
   SetUpHeap();
   SetUpMutexes();
   observe::SetUpLog(options.process, ParseLevel(parsed->log_level));
