@@ -99,8 +99,16 @@ def deliver(bench, name="deliver", fresh=()):
 
 
 def database(bench):
+    compare(bench, "database", "mariadb : sqlite", "as deliver; the store on SQLite, and on MariaDB, whose CPU counts")
+
+
+def stores(bench):
+    compare(bench, "stores", "two stores : one", "as deliver; every process over TCP with certificates on one MariaDB, whose CPU counts")
+
+
+def compare(bench, name, ratio, words):
     """One pair after the other, so that a ratio is of neighbours in time."""
-    bench.report.load["database"] = "as deliver; the store on SQLite, and on MariaDB, whose CPU counts"
+    bench.report.load[name] = words
     figures = {server.name: [] for server in bench.servers}
     for server in bench.servers:
         server.prepare(20)
@@ -109,12 +117,12 @@ def database(bench):
         count = 1000 if bench.quick else 10000
         result, seconds = load(server, "deliver", "--messages", count)
         figures[server.name].append(sum(seconds.values()) * 1e6 / count)
-        bench.report.add("database", server.name, cpu_us_per_message=figures[server.name][-1],
+        bench.report.add(name, server.name, cpu_us_per_message=figures[server.name][-1],
                          visible_per_second=result["visible_rate"], accept_ms_p50=result["latency_ms_p50"],
                          accept_ms_p99=result["latency_ms_p99"])
-        bench.report.add_profile("database", server.name, seconds, count)
+        bench.report.add_profile(name, server.name, seconds, count)
     for one, other in zip(*figures.values()):
-        bench.report.add("database", "mariadb : sqlite", cpu_percent=other / one * 100)
+        bench.report.add(name, ratio, cpu_percent=other / one * 100)
 
 
 def deliver_fresh(bench):
@@ -219,5 +227,5 @@ def big(bench):
         bench.report.add_profile("big", server.name, seconds, 3 * count)
 
 
-MEASUREMENTS = {"deliver": deliver, "deliver_fresh": deliver_fresh, "database": database, "login": login,
+MEASUREMENTS = {"deliver": deliver, "deliver_fresh": deliver_fresh, "database": database, "stores": stores, "login": login,
                 "notify": notify, "big": big, "idle": idle, "idle_many": idle_many}

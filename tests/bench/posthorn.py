@@ -4,6 +4,7 @@ import shlex
 import shutil
 import tempfile
 
+from tests.e2e.cluster.installation import Installation
 from tests.e2e.cluster.mariadb import MariaDb
 from tests.e2e.harness import BIN, Suite
 
@@ -35,6 +36,13 @@ class Posthorn:
         self.suite.stop()
         self.suite.start()
 
+    @property
+    def folder(self):
+        return self.suite.dir
+
+    def cli(self, *arguments, timeout=60):
+        return self.suite.cli(*arguments, timeout=timeout)
+
     def prepare(self, accounts):
         """Accounts user0 … up to `accounts`, a hundred a revision (each password costs an Argon2)."""
         while self.accounts < accounts:
@@ -42,9 +50,9 @@ class Posthorn:
             lines = []
             for number in range(self.accounts, last):
                 lines.append(f"---\nkind: account\naddress: user{number}@{self.domain}\npassword: secret\n")
-            path = self.suite.dir / "bench-accounts.yaml"
+            path = self.folder / "bench-accounts.yaml"
             path.write_text("".join(lines))
-            self.suite.cli("apply", "-f", path, timeout=600)
+            self.cli("apply", "-f", path, timeout=600)
             path.unlink()
             self.accounts = last
 
@@ -105,3 +113,47 @@ class PosthornOnMariaDb(Posthorn):
     @property
     def roots(self):
         return [*super().roots, *(node.process.pid for node in self.database.nodes)]
+
+
+class Cluster(Posthorn):
+    """So many stores on a MariaDB of their own, one of everything else; over TCP with certificates."""
+
+    def __init__(self, stores):
+        self.name = f"posthorn, {stores} store{'s' if stores > 1 else ''}"
+        self.stores, self.accounts = stores, 0
+        self.database, self.installation = MariaDb(), None
+
+    def __enter__(self):
+        try:
+            self.database.__enter__()
+            self.installation = Installation(self.database, stores=self.stores, gateways=1, queue_flags=["--journal", "store"])
+            self.installation.__enter__()
+            self.cli("add", "domain", self.domain)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.installation:
+            self.installation.__exit__()
+        self.database.__exit__()
+
+    @property
+    def folder(self):
+        return self.installation.suite.dir
+
+    def cli(self, *arguments, timeout=60):
+        return self.installation.cli(*arguments, timeout=timeout)
+
+    @property
+    def roots(self):
+        return [replica.pid for replica in self.installation.all()] + [node.process.pid for node in self.database.nodes]
+
+    @property
+    def smtp(self):
+        return self.installation.replicas["smtp-gateway"][0].port("smtp")
+
+    @property
+    def imap(self):
+        return self.installation.replicas["imap-gateway"][0].port("imap")

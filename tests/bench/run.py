@@ -15,11 +15,11 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench import micro, peers, sampling  # noqa: E402
 from tests.bench.measure import MEASUREMENTS, Bench  # noqa: E402
-from tests.bench.posthorn import Posthorn, PosthornOnMariaDb  # noqa: E402
+from tests.bench.posthorn import Cluster, Posthorn, PosthornOnMariaDb  # noqa: E402
 from tests.bench.report import Report, machine  # noqa: E402
 
 # Those that share a pair of servers; the rest get fresh ones, so that what one filled does not burden the next.
-GROUPS = (("deliver", "deliver_fresh", "login", "notify"), ("database",), ("big",), ("idle", "idle_many"))
+GROUPS = (("deliver", "deliver_fresh", "login", "notify"), ("database",), ("stores",), ("big",), ("idle", "idle_many"))
 
 
 def parse():
@@ -42,13 +42,17 @@ def peers_can_run():
     return f"not installed: {' '.join(missing)}" if missing else ""
 
 
+def servers_for(names, options):
+    if names == ["database"]:
+        return [Posthorn(), PosthornOnMariaDb()]
+    if names == ["stores"]:
+        return [Cluster(1), Cluster(2)]
+    return [Posthorn()] if options.no_peers else [Posthorn(), peers.PostfixDovecot()]
+
+
 def run_group(names, options, report):
     with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(Posthorn())]
-        if names == ["database"]:
-            servers.append(stack.enter_context(PosthornOnMariaDb()))
-        elif not options.no_peers:
-            servers.append(stack.enter_context(peers.PostfixDovecot()))
+        servers = [stack.enter_context(server) for server in servers_for(names, options)]
         bench = Bench(report, servers, options.pairs or (1 if options.quick else 5), options.quick)
         for name in names:
             known = set(report.load)
