@@ -128,6 +128,7 @@ class Queue {
     options.name = name_;
     options.instance = instance_;
     options.reopened = lives_ > 0;
+    options.address = service_.flags().advertise;
     options.over = [this] { End(); };
     co_return co_await OpenStoreJournal(service_.loop(), service_.store(), std::move(options));
   }
@@ -163,6 +164,8 @@ class Queue {
     for (;;) {
       const absl::Status begun = co_await Begin();
       if (begun.ok()) co_return;
+      // Another process has our name: there is nothing to come back to.
+      if (absl::IsAlreadyExists(begun)) co_return service_.End(begun);
       observe::Error("queue.begin", {{"status", begun.ToString()}});
       co_await net::Sleep(service_.loop(), kBeginPause);
     }

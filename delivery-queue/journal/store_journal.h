@@ -31,13 +31,17 @@ struct StoreJournalOptions {
   std::string instance;  // 16 random bytes of this process
   // An epoch of this process was lost before.
   bool reopened = false;
-  std::chrono::milliseconds renew{5000};
+  std::string address;  // where this process is reached, for whoever wants its name
+  std::chrono::milliseconds renew{2000};
+  // Another process that has the name and was killed is waited for so long: a living one renews its
+  // lease meanwhile.
+  std::chrono::milliseconds watch{5000};
   // The epoch is over: another replica has, or may have, what lies in this journal. Posted.
   std::function<void()> over;
 };
 
-// Waits for the store as long as that takes, and takes the lease. kAlreadyExists: another
-// process of this name is alive.
+// Waits for the store as long as that takes, and takes the lease. kAlreadyExists, in words: another
+// process of this name is alive; it was not disturbed.
 net::Task<absl::StatusOr<std::unique_ptr<Journal>>> OpenStoreJournal(net::Loop& loop,
                                                                      rpc::Client& store,
                                                                      StoreJournalOptions options);

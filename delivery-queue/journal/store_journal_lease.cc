@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLeaseLimit{5000};
 constexpr milliseconds kCloseLimit{5000};
+constexpr milliseconds kLook{250};
 
 }  // namespace
 
@@ -21,7 +22,11 @@ net::Task<absl::Status> StoreJournalCore::Open(std::shared_ptr<StoreJournalCore>
   v1::OpenQueueJournalRequest request;
   request.set_name(self->options_.name);
   request.set_instance(self->options_.instance);
-  request.set_reopened(self->options_.reopened);
+  request.set_address(self->options_.address);
+  // Whoever has the name may live: its words say so when they change.
+  request.set_reopened(true);
+  std::string words;
+  milliseconds watched_until{0};
   for (milliseconds pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     const milliseconds sent = BootTime();
     const auto reply = co_await self->store_.Call(rpc::store::kQueueJournalOpen, kJournalStream,
@@ -34,6 +39,16 @@ net::Task<absl::Status> StoreJournalCore::Open(std::shared_ptr<StoreJournalCore>
       self->lease_length_ = milliseconds(reply->lease_ms());
       self->Renewed(sent);
       break;
+    }
+    if (absl::IsAlreadyExists(reply.status()) && !self->options_.reopened) {
+      if (words.empty()) {
+        words = base::Message(reply.status());
+        watched_until = sent + self->options_.watch;
+      }
+      if (words != base::Message(reply.status())) co_return reply.status();
+      request.set_reopened(sent < watched_until);
+      co_await net::Sleep(self->loop_, std::min(kLook, self->options_.watch / 4));
+      continue;
     }
     if (absl::IsAlreadyExists(reply.status()) || absl::IsInvalidArgument(reply.status()))
       co_return reply.status();

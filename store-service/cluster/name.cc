@@ -1,7 +1,5 @@
 #include "store-service/cluster/name.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -10,6 +8,7 @@
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/observe/log.h"
+#include "store-service/database/utc_text.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -19,15 +18,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kDatabasePause{500};
 // Who was silent for so many of the times after which he counts as dead, is.
 constexpr int64_t kLongDead = 10;
-
-std::string UtcText(int64_t millis) {
-  const time_t seconds = millis / 1000;
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &parts);
-  return text;
-}
 
 struct Holder {
   int64_t now_ms = 0;
@@ -92,7 +82,8 @@ class Claim {
 }  // namespace
 
 std::string NameInUse(const ReplicaRow& row) {
-  return base::StrCat("the name \"", row.name, "\" is in use by ", row.address, " (started ",
+  return base::StrCat("the name \"", row.name, "\" is in use by ",
+                      row.address.empty() ? "another process" : row.address, " (started ",
                       UtcText(row.started_ms), ")");
 }
 

@@ -68,7 +68,7 @@ constexpr Line kLines[] = {
     {F::kDirectory, "journal", "journal", L::kNone, "id:b description:b registered:i"},
 
     {F::kQueue, "queue_journal", "queue_journal", L::kNone,
-     "id:b owner:b instance:b epoch:i batch:i expires_ms:i beat:i closed:i"},
+     "id:b owner:b instance:b epoch:i batch:i expires_ms:i beat:i closed:i address:b since_ms:i"},
     {F::kQueue, "queue_entry", "queue_entry", L::kNone,
      "journal:b message:b part:i blob_key:i record:b"},
 

@@ -3,6 +3,7 @@
 #include <openssl/rand.h>
 
 #include "lib/base/strings.h"
+#include "store-service/database/utc_text.h"
 
 namespace posthorn::store_service {
 namespace {
@@ -91,12 +92,14 @@ absl::StatusOr<int64_t> QueueTable::Now() { return db_.Integer(now_); }
 absl::StatusOr<std::vector<QueueTable::Row>> QueueTable::All() {
   std::vector<Row> rows;
   sql::Cursor at = db_.Query(
-      "SELECT id,owner,instance,epoch,batch,expires_ms,beat,closed FROM queue_journal ORDER BY id");
+      "SELECT id,owner,instance,epoch,batch,expires_ms,beat,closed,address,since_ms"
+      " FROM queue_journal ORDER BY id");
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, at.Next());
     if (!more) return rows;
     rows.push_back({std::string(at.Text(0)), std::string(at.Text(1)), std::string(at.Text(2)),
-                    at.Int(3), at.Int(4), at.Int(5), at.Int(6), at.Int(7) != 0});
+                    at.Int(3), at.Int(4), at.Int(5), at.Int(6), at.Int(7) != 0,
+                    std::string(at.Text(8)), at.Int(9)});
   }
 }
 
@@ -114,6 +117,14 @@ absl::Status QueueTable::Take(const Row& row, std::string_view owner, std::strin
   return db_.changes() == 1 ? absl::OkStatus() : EpochOver();
 }
 
+// The number of renewals makes the words others while the owner lives.
+absl::Status QueueTable::InUse(const Row& row) {
+  return base::Exists(base::StrCat("the name \"", row.owner, "\" is in use by ",
+                                   row.address.empty() ? "another queue" : row.address,
+                                   " (started ", UtcText(row.since_ms), "; lease renewed ",
+                                   row.beat, " times)"));
+}
+
 absl::StatusOr<v1::OpenQueueJournalReply> QueueTable::Open(
     const v1::OpenQueueJournalRequest& request) {
   if (request.name().empty() || request.name().size() > 255)
@@ -127,16 +138,20 @@ absl::StatusOr<v1::OpenQueueJournalReply> QueueTable::Open(
     for (const Row& row : rows) {
       if (row.owner != request.name()) continue;
       const bool living = row.expires_ms > now && !row.closed;
-      if (request.reopened() && living && row.instance != request.instance())
-        return base::Exists(base::StrCat("another queue is named ", request.name()));
+      if (request.reopened() && living && row.instance != request.instance()) return InUse(row);
       if (mine.id.empty()) mine = row;
     }
-    if (!mine.id.empty()) return Take(mine, request.name(), request.instance());
-    mine = {NewId(), request.name(), request.instance(), 0, 0, 0, 0, true};
-    return db_.Run(
-        "INSERT INTO queue_journal(id,owner,instance,epoch,batch,expires_ms,beat,closed)"
-        " VALUES(?1,?2,?3,1,0,?4,0,0)",
-        sql::Bytes(mine.id), mine.owner, sql::Bytes(mine.instance), now + times_.lease_ms);
+    if (!mine.id.empty()) {
+      RETURN_IF_ERROR(Take(mine, request.name(), request.instance()));
+    } else {
+      mine = {NewId(), request.name(), request.instance(), 0, 0, 0, 0, true, "", 0};
+      RETURN_IF_ERROR(db_.Run(
+          "INSERT INTO queue_journal(id,owner,instance,epoch,batch,expires_ms,beat,closed)"
+          " VALUES(?1,?2,?3,1,0,?4,0,0)",
+          sql::Bytes(mine.id), mine.owner, sql::Bytes(mine.instance), now + times_.lease_ms));
+    }
+    return db_.Run("UPDATE queue_journal SET address=?1,since_ms=?2 WHERE id=?3", request.address(),
+                   now, sql::Bytes(mine.id));
   });
   RETURN_IF_ERROR(AsUnavailable(status));
   v1::OpenQueueJournalReply reply;

@@ -56,7 +56,10 @@ class QueueTable {
     std::string id, owner, instance;
     int64_t epoch = 0, batch = 0, expires_ms = 0, beat = 0;
     bool closed = false;
+    std::string address;  // of the owner's process
+    int64_t since_ms = 0;
   };
+  static absl::Status InUse(const Row& row);
   absl::StatusOr<std::optional<Row>> Find(std::string_view id);
   absl::StatusOr<std::vector<Row>> All();
   absl::StatusOr<int64_t> Now();

@@ -27,7 +27,18 @@ CREATE TABLE IF NOT EXISTS queue_entry(
   KEY queue_entry_blob(blob_key)) ENGINE=InnoDB;
 )";
 
-constexpr sql::Migration kSteps[] = {{1, kFirst, kFirstMysql}};
+// Where the owner's process is reached, and since when it has the journal.
+constexpr char kOwners[] = R"(
+ALTER TABLE queue_journal ADD COLUMN address TEXT NOT NULL DEFAULT '';
+ALTER TABLE queue_journal ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;
+)";
+
+constexpr char kOwnersMysql[] = R"(
+ALTER TABLE queue_journal ADD COLUMN /*M! IF NOT EXISTS */ address VARBINARY(255) NOT NULL DEFAULT '';
+ALTER TABLE queue_journal ADD COLUMN /*M! IF NOT EXISTS */ since_ms BIGINT NOT NULL DEFAULT 0;
+)";
+
+constexpr sql::Migration kSteps[] = {{1, kFirst, kFirstMysql}, {2, kOwners, kOwnersMysql, 1}};
 
 }  // namespace
 

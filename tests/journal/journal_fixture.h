@@ -123,6 +123,7 @@ class QueueJournalTest : public ::testing::TestWithParam<Kind> {
     options.instance = std::string(base::MessageId::New().bytes());
     options.reopened = reopened;
     options.renew = milliseconds(20);
+    options.watch = milliseconds(400);
     if (over != nullptr) options.over = [over] { ++*over; };
     auto opened = RunTask(loop_, OpenStoreJournal(loop_, *lossy_, std::move(options)));
     EXPECT_TRUE(opened.ok()) << opened.status();

@@ -122,14 +122,48 @@ TEST_P(StoreJournalTest, NewMailIsTakenAgainAfterWhatWaitedWasRefused) {
 TEST_P(StoreJournalTest, AnEpochThatIsOverWritesNothingAndIsTold) {
   Open();
   ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
-  other_ = OpenFor("a");  // a new process of the same name
+  lossy_->away = true;  // frozen, and another process of its name begins
+  Lossy healthy(*client_);
+  StoreJournalOptions options{
+      .name = "a", .instance = std::string(16, 'x'), .watch = milliseconds(100)};
+  other_ = RunTask(loop_, OpenStoreJournal(loop_, healthy, std::move(options))).value();
   EXPECT_TRUE(other_->interrupted());
+  lossy_->away = false;
   journal_->Done(Key(1), Journal::Urgency::kSoon);
   RunUntil([&] { return over_ == 1; });
   EXPECT_TRUE(absl::IsUnavailable(Put(*journal_, Key(2), "late")));
   EXPECT_EQ(journal_->LeaseLeft(), milliseconds(0));
   EXPECT_THAT(Live(*other_), UnorderedElementsAre(Pair(Key(1), "one")));
   EXPECT_EQ(over_, 1);
+  other_.reset();
+}
+
+TEST_P(StoreJournalTest, ASecondProcessOfANameIsRefusedInWordsAndDisturbsNothing) {
+  StoreJournalOptions first{.name = "a",
+                            .instance = std::string(16, 'x'),
+                            .address = "10.0.0.1:7002",
+                            .renew = milliseconds(20)};
+  other_ = RunTask(loop_, OpenStoreJournal(loop_, *lossy_, first)).value();
+  StoreJournalOptions options{.name = "a", .instance = std::string(16, 'y')};
+  const auto second = RunTask(loop_, OpenStoreJournal(loop_, *lossy_, std::move(options)));
+  EXPECT_TRUE(absl::IsAlreadyExists(second.status())) << second.status();
+  EXPECT_TRUE(base::Message(second.status())
+                  .starts_with("the name \"a\" is in use by 10.0.0.1:7002 (started 2"))
+      << second.status();
+  EXPECT_TRUE(Put(*other_, Key(1), "one").ok());
+}
+
+TEST_P(StoreJournalTest, SummariesNameTheOwnersAndWhatWaits) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  ASSERT_TRUE(Put(*journal_, Key(2), "two").ok());
+  const auto summaries = RunTask(loop_, store_->journals().Summaries());
+  ASSERT_TRUE(summaries.ok()) << summaries.status();
+  ASSERT_THAT(*summaries, SizeIs(1));
+  EXPECT_EQ((*summaries)[0].owner(), "a");
+  EXPECT_EQ((*summaries)[0].entries(), 2u);
+  EXPECT_GT((*summaries)[0].lease_left_ms(), 60'000);
+  EXPECT_FALSE((*summaries)[0].closed());
 }
 
 TEST_P(StoreJournalTest, TwoLivingProcessesOfOneNameAreNoticed) {
