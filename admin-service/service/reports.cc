@@ -15,6 +15,7 @@ void Reports::Put(Words& words, admin::v1::ProcessReport report, int64_t at_ms) 
 void Reports::Take(admin::v1::ProcessReport report, int64_t now_ms) {
   std::erase_if(own_,
                 [&](const auto& entry) { return now_ms - entry.second.at_ms > kForgottenMs; });
+  if (own_.size() >= kMost && !own_.contains({report.process(), report.instance()})) return;
   Put(own_, std::move(report), now_ms);
 }
 

@@ -26,6 +26,8 @@ class Reports {
     int64_t silent_ms = 0;
   };
 
+  // So many starts of processes are remembered; far more than there are.
+  static constexpr size_t kMost = 5000;
   void Take(admin::v1::ProcessReport report, int64_t now_ms);
   // What another admin-service should know: all that was said to this one.
   admin::v1::AdminWord Word(int64_t now_ms) const;

@@ -228,6 +228,17 @@ TEST(Reports, WhoLeftInOrderIsGoneWhoDiedIsRememberedForAWhile) {
   EXPECT_THAT(reports.All(kForgottenMs + 1), IsEmpty());
 }
 
+TEST(Reports, AreBounded) {
+  Reports reports;
+  for (size_t i = 0; i < Reports::kMost + 10; ++i)
+    reports.Take(Report("imap-gateway", base::StrCat("i-", i)), 0);
+  EXPECT_THAT(reports.All(0), SizeIs(Reports::kMost));
+  ProcessReport known = Report("imap-gateway", "i-0");
+  known.set_left(true);
+  reports.Take(known, 1);
+  EXPECT_THAT(reports.All(1), SizeIs(Reports::kMost - 1));
+}
+
 TEST(Reports, AnotherStartOfTheSameNameTakesThePlaceOfOneThatDied) {
   Reports reports;
   reports.Take(Report("imap-gateway", "i-1", "100"), 0);

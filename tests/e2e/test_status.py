@@ -40,7 +40,8 @@ class Cluster(unittest.TestCase):
         database = MariaDb()
         database.__enter__()
         cls.addClassCleanup(database.__exit__)
-        cls.cluster = Installation(database, stores=3, gateways=2, admins=2).__enter__()
+        cls.cluster = Installation(database, stores=3, gateways=2, queues=2, admins=2,
+                                   queue_flags=["--journal", "store"]).__enter__()
         cls.addClassCleanup(cls.cluster.__exit__)
 
     def setUp(self):
@@ -80,6 +81,8 @@ class Cluster(unittest.TestCase):
             self.assertRegex(text, rf"(?m)^{replica.kind} +{replica.name} +ready")
         for store in self.cluster.stores():
             self.assertRegex(text, rf"(?m)^{store.name} +serving +1[01] of 32 +\d")
+        for queue in self.cluster.replicas["delivery-queue"]:
+            self.assertRegex(text, rf"(?m)^{queue.name} +store +0 .*\d s$")
         self.assertIn("database       MariaDB ", text)
         self.assertIn(f"writes go to 127.0.0.1:{self.cluster.database.nodes[0].port}", text)
         self.assertIn("shared folder", text)
@@ -132,6 +135,17 @@ class Cluster(unittest.TestCase):
         print(f"watchers of a frozen admin-service went on at the other after {took:.1f} s; the "
               f"command line took {asked:.1f} s")
         self.assertLess(took - asked, 12)
+
+    def test_a_second_queue_of_a_name_is_refused_in_words_and_disturbs_nobody(self):
+        first = self.cluster.replicas["delivery-queue"][0]
+        flags = self.cluster.flags("delivery-queue", "127.0.0.1:0")
+        flags[flags.index("--advertise") + 1] = "127.0.0.1:9"
+        with Process(self.cluster.suite, "delivery-queue", "--name", first.name, *flags) as second:
+            self.assertEqual(second.process.wait(20), 1)
+            self.assertRegex(second.text(), rf"the name \W*{first.name}\W* is in use by {first.address} \(started 20")
+        self.assertTrue(first.running())
+        self.assertNotIn("queue.journal.lost", first.text())
+        self.wait_well()
 
     def test_a_second_store_of_a_name_is_refused_in_words_and_disturbs_nobody(self):
         first = self.cluster.stores()[0]

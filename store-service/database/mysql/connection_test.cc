@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "lib/base/strings.h"
+#include "lib/observe/metrics.h"
 #include "lib/testing/mariadb.h"
 #include "lib/testing/temp_dir.h"
 #include "store-service/database/mysql/error.h"
@@ -184,6 +185,9 @@ TEST_F(ConnectionTest, DeadlockAsksForTheWholeTransactionAgain) {
 }
 
 TEST_F(ConnectionTest, KilledSessionFailsItsTransactionAndIsReplacedByTheNext) {
+  const observe::Counter* const anew =
+      observe::NewCounter("posthorn_store_database_reconnects_total", "", {{"server", "same"}});
+  const double before = anew->value();
   ASSERT_TRUE(db_->Run("INSERT INTO t(a) VALUES(?)", 1).ok());
   {
     auto transaction = Transaction::Begin(*db_);
@@ -196,6 +200,7 @@ TEST_F(ConnectionTest, KilledSessionFailsItsTransactionAndIsReplacedByTheNext) {
   auto transaction = Transaction::Begin(*db_);
   ASSERT_TRUE(transaction.ok()) << transaction.status();
   EXPECT_EQ(db_->links(), 2u);
+  EXPECT_EQ(anew->value(), before + 1);
   ASSERT_TRUE(db_->Run("INSERT INTO t(a) VALUES(?)", 5).ok());
   ASSERT_TRUE(transaction->Commit().ok());
   EXPECT_EQ(Count(), 2);
