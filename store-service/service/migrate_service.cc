@@ -14,6 +14,8 @@ namespace {
 
 namespace v1 = posthorn::store::v1;
 
+constexpr std::chrono::milliseconds kRepeat{500};
+
 std::string PhaseName(MoveProgress::Phase phase) {
   using Phase = MoveProgress::Phase;
   switch (phase) {
@@ -120,7 +122,10 @@ net::Task<absl::Status> MigrateService::Run(rpc::ServerCall& call) {
       moving->stop);
   observe::Info("store.migrate.begun", {{"target", moving->url}});
   parts_.loop.Spawn("store.migrate", Drive(moving));
-  call.OnCancel([moving] { moving->stop = true; });
+  call.OnCancel([moving] {
+    observe::Info("store.migrate.abandoned", {{"target", moving->url}});
+    moving->stop = true;
+  });
   co_return co_await Report(call, moving);
 }
 
@@ -150,16 +155,20 @@ void MigrateService::Ended(const Moving& moving) {
 
 net::Task<absl::Status> MigrateService::Report(rpc::ServerCall& call,
                                                std::shared_ptr<Moving> moving) {
+  v1::MigrateReply reply;
   for (;;) {
     while (!moving->replies.empty()) {
-      const v1::MigrateReply reply = std::move(moving->replies.front());
+      reply = std::move(moving->replies.front());
       moving->replies.pop_front();
       const absl::Status written = co_await call.Write(reply);
       if (!written.ok()) moving->stop = true;
       CO_RETURN_IF_ERROR(written);
     }
     if (moving->result) break;
-    co_await moving->changed.Wait();
+    if (co_await moving->changed.WaitFor(kRepeat)) continue;
+    // Said again: who passes it on notices that nobody listens any more.
+    reply.clear_line();
+    moving->replies.push_front(reply);
   }
   CO_RETURN_IF_ERROR(moving->result->status());
   co_return co_await call.Write(Verdict(**moving->result));

@@ -1,5 +1,6 @@
 """`posthorn store migrate`: a running suite on files moves to MariaDB, and goes on there."""
 import re
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -8,6 +9,9 @@ from tests.e2e.clients import imap_login, inject, message, uids, wait_uids
 from tests.e2e.cluster.load import Load
 from tests.e2e.cluster.mariadb import MariaDb
 from tests.e2e.harness import TIMEOUT, Suite, wait_for
+
+
+HOLDER = "select is_used_lock('posthorn.schema.posthorn')"
 
 
 class Queue:
@@ -31,10 +35,12 @@ class OneMachine:
         self.cli, self.add_accounts = suite.cli, suite.add_accounts
 
 
+def to(database):
+    return ["--to", *database.flags[1:]]
+
+
 def migrate(suite, database, check=True):
-    flags = dict(zip(database.flags[::2], database.flags[1::2]))
-    return suite.cli("store", "migrate", "--to", flags["--database"], "--database-password-file",
-                     flags["--database-password-file"], check=check, timeout=TIMEOUT * 4)
+    return suite.cli("store", "migrate", *to(database), check=check, timeout=TIMEOUT * 4)
 
 
 def revision(suite):
@@ -165,6 +171,32 @@ class Migrate(unittest.TestCase):
                                timeout=TIMEOUT)
         self.assertNotEqual(store.returncode, 0)
         return store.stdout + store.stderr
+
+    def test_operator_who_goes_away_ends_it(self):
+        with MariaDb() as database, Suite() as suite:
+            suite.add_accounts("here.test", "alice")
+            # Making tables waits for this lock: the move stands still in the middle.
+            holder = subprocess.Popen(["mariadb", "--no-defaults", f"--socket={database.nodes[0].socket}", "--user=root",
+                                       "--unbuffered"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            self.addCleanup(holder.wait)
+            self.addCleanup(holder.kill)
+            holder.stdin.write("select get_lock('posthorn.schema.posthorn', 0);\n")
+            holder.stdin.flush()
+            wait_for(lambda: database.nodes[0].ask(HOLDER) != "NULL", "it is held")
+            command = subprocess.Popen([suite.bin / "posthorn", "--dir", suite.dir, "store", "migrate", *to(database)],
+                                       stdout=subprocess.PIPE, text=True)
+            self.addCleanup(command.stdout.close)
+            wait_for(lambda: database.nodes[0].ask("select count(*) from posthorn.installation", check=False) == "1",
+                     "it is under way")
+            command.send_signal(signal.SIGINT)
+            command.wait(TIMEOUT)
+            # Its repeated word finds nobody.
+            wait_for(lambda: "store.migrate.abandoned" in suite.log(), "the store has noticed")
+            holder.stdin.close()  # its session ends, and the lock with it
+            wait_for(lambda: "store.migrate.failed" in suite.log(), "it has ended")
+            inject(suite, message(1))
+            self.assertEqual(wait_uids(imap_login(self, suite), 1), [1])
+            self.assertIn("the same on both sides", migrate(suite, database).stdout)
 
     def test_interrupted_move_changes_nothing(self):
         with MariaDb() as database, Suite() as suite:
