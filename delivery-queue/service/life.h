@@ -23,6 +23,9 @@ struct Life {
   std::unique_ptr<SmtpDelivery> remote;
   std::unique_ptr<LocalDelivery> local;
   std::unique_ptr<MailQueue> queue;
+  // While false new messages are refused, so that their senders ask another replica.
+  bool taking = true;
+  int arriving = 0;  // messages that are not answered yet
 
   // Before the first letter: `remote` asks the journal's lease.
   static void Bind(const std::shared_ptr<Life>& life) {

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/cluster/queues.h"
 #include "lib/rpc/methods/queue.h"
 #include "lib/rpc/server.h"
 
@@ -28,8 +29,19 @@ using LifePtr = std::shared_ptr<Life>;
 
 absl::Status NoLife() { return base::Unavailable("this queue opens its journal"); }
 
+class Arriving {
+ public:
+  explicit Arriving(Life& life) : life_(life) { ++life_.arriving; }
+  ~Arriving() { --life_.arriving; }
+  Arriving(const Arriving&) = delete;
+
+ private:
+  Life& life_;
+};
+
 net::Task<absl::StatusOr<EnqueueReply>> Enqueue(net::Loop& loop, LifePtr life, EnqueueRequest request) {
-  if (life == nullptr) co_return NoLife();
+  if (life == nullptr || !life->taking) co_return base::Unavailable(cluster::kNotTaken);
+  const Arriving arriving(*life);
   net::Promise<absl::Status> durable(loop);
   life->queue->Accept(std::move(*request.mutable_entry()),
                [durable](absl::Status status) mutable { durable.Set(std::move(status)); });

@@ -22,6 +22,10 @@ constexpr milliseconds kLookUpAgain{5000};
 constexpr milliseconds kRest{2000};
 constexpr size_t kWaitingLookUps = 16;
 
+bool NotTaken(const absl::Status& status) {
+  return absl::IsUnavailable(status) && base::Message(status) == kNotTaken;
+}
+
 std::vector<std::string> LookUp(const std::string& target) {
   const std::string name = target.substr(kDns.size());
   const size_t colon = name.rfind(':');
@@ -72,20 +76,27 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   }
   std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,
                                       rpc::Flow flow, rpc::CallOptions options) override {
-    return Choose().client->Start(path, stream, flow, std::move(options));
+    return Choose({})->client->Start(path, stream, flow, std::move(options));
   }
   net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, rpc::Flow flow,
                                   rpc::CallOptions options,
                                   const google::protobuf::MessageLite& request,
                                   google::protobuf::MessageLite& reply) override {
-    const Known chosen = Choose();
     const std::weak_ptr<QueuesImpl> weak = weak_from_this();
-    const absl::Status status =
-        co_await chosen.client->CallRaw(path, stream, flow, std::move(options), request, reply);
-    const std::shared_ptr<QueuesImpl> self = weak.lock();
-    if (self && (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)))
-      self->LetRest(chosen.target);
-    co_return status;
+    std::set<std::string> asked;
+    Known chosen = *Choose(asked);
+    for (;;) {
+      asked.insert(chosen.target);
+      const absl::Status status =
+          co_await chosen.client->CallRaw(path, stream, flow, options, request, reply);
+      const std::shared_ptr<QueuesImpl> self = weak.lock();
+      if (!self) co_return status;
+      if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))
+        self->LetRest(chosen.target);
+      const Known* const another = NotTaken(status) ? self->Choose(asked) : nullptr;
+      if (another == nullptr) co_return status;
+      chosen = *another;
+    }
   }
 
  private:
@@ -95,16 +106,21 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
     Clock::time_point rests_until{};
   };
 
-  const Known& Choose() {
+  // One that is connected and does not rest; else one that is connected; else any, for a call waits
+  // for its connection: the others may be about to come back. Null: all were asked.
+  const Known* Choose(const std::set<std::string>& asked) {
     ++turn_;
-    const Known* second = nullptr;
+    const Known* connected = nullptr;
+    const Known* any = nullptr;
     for (size_t i = 0; i < known_.size(); ++i) {
       const Known& known = known_[(turn_ + i) % known_.size()];
+      if (asked.contains(known.target)) continue;
+      if (any == nullptr) any = &known;
       if (!known.client->connected()) continue;
-      if (Clock::now() >= known.rests_until) return known;
-      if (second == nullptr) second = &known;
+      if (Clock::now() >= known.rests_until) return &known;
+      if (connected == nullptr) connected = &known;
     }
-    return second != nullptr ? *second : known_[turn_ % known_.size()];
+    return connected != nullptr ? connected : any;
   }
 
   void LetRest(const std::string& target) {

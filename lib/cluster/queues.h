@@ -2,7 +2,8 @@
 
 // The delivery queue as its callers see it, one replica or many: any of them takes a message.
 // Invariants:
-//  1. Each call goes to one replica and is never repeated at another: it may have happened.
+//  1. Each call goes to one replica and is not repeated at another, for it may have happened; but
+//     when that one says kNotTaken it is.
 //  2. A replica whose connection is down, or that failed a moment ago, is passed over before
 //     anything is sent, as long as there is another.
 // One net::Loop.
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/rpc/client.h"
@@ -19,6 +21,10 @@ class Loop;
 }
 
 namespace posthorn::cluster {
+
+// The whole message of kUnavailable from a replica that ends or has no journal: nothing was done,
+// another may be asked.
+inline constexpr std::string_view kNotTaken = "this queue takes no messages now";
 
 class Queues : public rpc::Client {
  public:

@@ -97,6 +97,36 @@ TEST_F(QueuesTest, AFailedCallIsNotRepeatedAndItsReplicaRests) {
   EXPECT_EQ(fakes_["b"].calls, 19);
 }
 
+TEST_F(QueuesTest, WhatAQueueThatEndsDidNotTakeIsGivenToAnother) {
+  Connect({"a", "b", "c"});
+  fakes_["a"].answer = fakes_["b"].answer = base::Unavailable(kNotTaken);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(Enqueue().ok());
+  EXPECT_EQ(fakes_["a"].calls, 1) << "it rests";
+  EXPECT_EQ(fakes_["b"].calls, 1);
+  EXPECT_EQ(fakes_["c"].calls, 20);
+}
+
+// Which comes back itself just now.
+TEST_F(QueuesTest, WhatAQueueDidNotTakeWaitsForAnotherToConnect) {
+  Connect({"a", "b"});
+  fakes_["a"].answer = base::Unavailable(kNotTaken);
+  fakes_["b"].connected = false;
+  EXPECT_TRUE(Enqueue().ok());
+  EXPECT_EQ(fakes_["a"].calls, 1);
+  EXPECT_EQ(fakes_["b"].calls, 1);
+}
+
+TEST_F(QueuesTest, WhenNobodyTakesItEachIsAskedOnce) {
+  Connect({"a", "b"});
+  fakes_["a"].answer = fakes_["b"].answer = base::Unavailable(kNotTaken);
+  EXPECT_TRUE(absl::IsUnavailable(Enqueue()));
+  EXPECT_EQ(fakes_["a"].calls + fakes_["b"].calls, 2);
+  Connect({"c"});
+  fakes_["c"].answer = base::Unavailable(kNotTaken);
+  EXPECT_TRUE(absl::IsUnavailable(Enqueue()));
+  EXPECT_EQ(fakes_["c"].calls, 1);
+}
+
 // What a queue says of a message is no reason to leave it.
 TEST_F(QueuesTest, ARefusalIsNoReasonToRest) {
   Connect({"a"});
