@@ -115,8 +115,10 @@ net::Task<absl::Status> StoreJournalCore::Send(v1::AppendQueueRecordsRequest req
       metrics.commit_seconds->Observe(std::chrono::duration<double>(BootTime() - begun).count());
       co_return absl::OkStatus();
     }
-    metrics.failures->Add();
-    if (EpochOver(reply.status()) || Refused(reply.status())) co_return reply.status();
+    const bool final = EpochOver(reply.status()) || Refused(reply.status());
+    // One try that meets a store that just went is no failure.
+    if (final || pause > kFirstPause) metrics.failures->Add();
+    if (final) co_return reply.status();
     observe::Warning("queue.journal.away", {{"status", reply.status().ToString()},
                                             {"batch", request.batch()},
                                             {"waiting", pending_.size()}});
