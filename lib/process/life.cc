@@ -58,6 +58,7 @@ net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
   phase_.clear();
   metrics_.ready->Set(Missing().empty() ? 1 : 0);
   if (serves_ && !stopping_) service_.server().SetServing(Missing().empty());
+  if (reporter_) reporter_->Now();
   observe::Info("process.ready");
   NotifyManager("READY=1");
 }
@@ -208,6 +209,7 @@ void Life::Tick() {
   turned_ = base::MonotonicMicros() / 1000;
   const bool ready = Missing().empty();
   if (serves_ && !stopping_) service_.server().SetServing(ready);
+  if (reporter_ && ready != (metrics_.ready->value() != 0)) reporter_->Now();
   metrics_.ready->Set(ready ? 1 : 0);
   if (tick_due_ != 0)
     metrics_.lag->Set(static_cast<double>(std::max<int64_t>(0, turned_ - tick_due_)) / 1000);

@@ -10,7 +10,7 @@ import unittest
 
 from tests.deploy.machine import ROOT, CannotRun, Machine, run
 from tests.e2e.clients import message
-from tests.e2e.harness import PROCESSES
+from tests.e2e.harness import PROCESSES, wait_for
 
 BUILD = pathlib.Path(os.environ.get("POSTHORN_BUILD", ROOT / "build" / "release"))
 WORDS = {"store-service": "store", "admin-service": "admin", "delivery-queue": "queue", "spam-service": "spam",
@@ -125,7 +125,8 @@ class WithSystemd(Installed):
         self.boot()
         self.install()
         self.assertTrue(self.is_active(), self.journal())
-        self.assertIn("everything works", self.posthorn("status"))
+        # Each process has said that it is ready a moment after it was.
+        wait_for(lambda: "everything works" in self.machine.do("posthorn", "status", check=False).stdout, "all is well")
         self.add_accounts()
         self.deliver(1)
         self.assert_shut_in()
