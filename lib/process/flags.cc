@@ -89,11 +89,13 @@ std::string HostName() {
 }
 
 // Where the first address of the network can be reached from other hosts; "" when there is none.
+// One with a role is for callers of that role only, so not for all to hear of.
 std::string OwnAddress(const std::vector<std::string>& listen) {
-  for (const std::string& each : listen) {
-    const std::string address = each.substr(0, each.find('='));
+  for (const std::string& address : listen) {
     const size_t colon = address.rfind(':');
-    if (address.starts_with("unix:") || colon == std::string::npos) continue;
+    if (address.starts_with("unix:") || address.find('=') != std::string::npos ||
+        colon == std::string::npos)
+      continue;
     const std::string host = address.substr(0, colon);
     const bool every = host.empty() || host == "0.0.0.0" || host == "[::]" || host == "*";
     return every ? HostName() + address.substr(colon) : address;
@@ -166,7 +168,7 @@ std::string Usage(std::string_view process, const std::vector<std::string>& own)
       "  --log LEVEL           debug, info, warning or error\n"
       "  --name NAME           this replica's name, the same after a restart (the host's)\n"
       "  --advertise HOST:PORT where other processes reach this one (host and port of the first\n"
-      "                        --listen)\n"
+      "                        --listen without a role)\n"
       "  --tls-cert, --tls-key, --tls-ca FILE\n"
       "                        mTLS for every gRPC connection over TCP; read again when they "
       "change\n"

@@ -80,9 +80,9 @@ TEST(Flags, OthersAreToldAnAddressThatLeadsHere) {
   gethostname(host, sizeof(host) - 1);
   EXPECT_EQ(advertised({}), "");
   EXPECT_EQ(advertised({"--listen", "unix:/run/sock=cli"}), "");
-  EXPECT_EQ(
-      advertised({"--listen", "unix:/run/sock=cli", "--listen", "10.0.0.1:7001=smtp-gateway"}),
-      "10.0.0.1:7001");
+  EXPECT_EQ(advertised({"--listen", "10.0.0.1:7001=smtp-gateway"}), "");
+  EXPECT_EQ(advertised({"--listen", "unix:/run/sock=cli", "--listen", "10.0.0.1:7001"}),
+            "10.0.0.1:7001");
   EXPECT_EQ(advertised({"--listen", "0.0.0.0:7001"}), base::StrCat(host, ":7001"));
   EXPECT_EQ(advertised({"--listen", "[::]:7001"}), base::StrCat(host, ":7001"));
   EXPECT_EQ(advertised({"--listen", "0.0.0.0:7001", "--advertise", "a.test:1"}), "a.test:1");

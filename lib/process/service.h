@@ -44,7 +44,7 @@ namespace posthorn::process {
 //   --log LEVEL
 //   --name NAME      this replica's name, the same after a restart; the host's without it
 //   --advertise HOST:PORT  where other processes reach this one; without it the host's name and the
-//   port of the first --listen
+//   port of the first --listen without a role
 //   --tls-cert, --tls-key, --tls-ca FILE   mTLS for every gRPC connection over TCP
 struct Flags {
   std::string run;
