@@ -65,18 +65,28 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
     loop_.Spawn("cluster.queues", FollowAlways(weak_from_this()));
   }
 
+  // Ends the calls that are left: who waits for one keeps its line, and no connection may outlive
+  // the loop.
+  void Close() {
+    for (const std::weak_ptr<Line>& line : lines_) {
+      if (const std::shared_ptr<Line> left = line.lock()) left->client.reset();
+    }
+  }
+
   std::vector<Replica> All() override {
     std::vector<Replica> all;
-    for (const Known& known : known_) all.push_back({known.target, known.client});
+    for (const Known& known : known_) {
+      all.push_back({known.target, std::shared_ptr<rpc::Client>(known.line, &known.client())});
+    }
     return all;
   }
   bool connected() const override {
     return std::any_of(known_.begin(), known_.end(),
-                       [](const Known& known) { return known.client->connected(); });
+                       [](const Known& known) { return known.client().connected(); });
   }
   std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,
                                       rpc::Flow flow, rpc::CallOptions options) override {
-    return Choose({})->client->Start(path, stream, flow, std::move(options));
+    return Choose({})->client().Start(path, stream, flow, std::move(options));
   }
   net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, rpc::Flow flow,
                                   rpc::CallOptions options,
@@ -88,7 +98,7 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
     for (;;) {
       asked.insert(chosen.target);
       const absl::Status status =
-          co_await chosen.client->CallRaw(path, stream, flow, options, request, reply);
+          co_await chosen.client().CallRaw(path, stream, flow, options, request, reply);
       const std::shared_ptr<QueuesImpl> self = weak.lock();
       if (!self) co_return status;
       if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))
@@ -100,10 +110,15 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   }
 
  private:
+  // Lives as long as calls on it do, though its target may be forgotten meanwhile.
+  struct Line {
+    std::unique_ptr<rpc::Client> client;
+  };
   struct Known {
     std::string target;
-    std::shared_ptr<rpc::Client> client;
+    std::shared_ptr<Line> line;
     Clock::time_point rests_until{};
+    rpc::Client& client() const { return *line->client; }
   };
 
   // One that is connected and does not rest; else one that is connected; else any, for a call waits
@@ -116,7 +131,7 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
       const Known& known = known_[(turn_ + i) % known_.size()];
       if (asked.contains(known.target)) continue;
       if (any == nullptr) any = &known;
-      if (!known.client->connected()) continue;
+      if (!known.client().connected()) continue;
       if (Clock::now() >= known.rests_until) return &known;
       if (connected == nullptr) connected = &known;
     }
@@ -137,7 +152,9 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
       if (before != known_.end()) {
         now.push_back(*before);
       } else {
-        now.push_back({target, options_.connect(target)});
+        now.push_back({target, std::make_shared<Line>(options_.connect(target))});
+        std::erase_if(lines_, [](const std::weak_ptr<Line>& line) { return line.expired(); });
+        lines_.push_back(now.back().line);
       }
     }
     known_ = std::move(now);
@@ -174,6 +191,7 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   net::Loop& loop_;
   Options options_;
   std::vector<Known> known_;
+  std::vector<std::weak_ptr<Line>> lines_;
   size_t turn_;
   std::unique_ptr<net::BlockingPool> thread_;
 };
@@ -182,6 +200,7 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
 class QueuesHandle final : public Queues {
  public:
   explicit QueuesHandle(std::shared_ptr<QueuesImpl> impl) : impl_(std::move(impl)) {}
+  ~QueuesHandle() override { impl_->Close(); }
   std::vector<Replica> All() override { return impl_->All(); }
   bool connected() const override { return impl_->connected(); }
   std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,

@@ -194,7 +194,10 @@ class StoresImpl : public Stores, public std::enable_shared_from_this<StoresImpl
                      {{"name", replica.name}, {"alive", replica.alive ? "yes" : "no"}});
       if (replica.alive || i >= clients_.size() || !clients_[i]) continue;
       // Its calls end; from here, because the word may have come over that very client.
-      loop_.Post([gone = std::shared_ptr<rpc::Client>(std::move(clients_[i]))] {});
+      gone_.push_back(std::move(clients_[i]));
+      loop_.Post([weak = weak_from_this()] {
+        if (const std::shared_ptr<StoresImpl> self = weak.lock()) self->gone_.clear();
+      });
     }
     changed_.NotifyAll();
   }
@@ -209,6 +212,7 @@ class StoresImpl : public Stores, public std::enable_shared_from_this<StoresImpl
   size_t watching_ = 0;
   std::vector<std::unique_ptr<rpc::Client>> seeds_;
   std::vector<std::unique_ptr<rpc::Client>> clients_;  // by place
+  std::vector<std::unique_ptr<rpc::Client>> gone_;
 };
 
 // What the user owns; the watch and waiting calls hold the rest for as long as they need it.

@@ -10,7 +10,8 @@ bool IsAway(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
 }
 
-// Which replica is used now; outlives the client as long as calls do.
+// Which replica is used now; outlives the client as long as calls do, then without replicas: who
+// waits for a call must not keep connections beyond their loop.
 struct Choice {
   std::vector<std::unique_ptr<Client>> replicas;
   size_t now = 0;
@@ -27,6 +28,7 @@ struct Choice {
   }
   // Of many calls that fail together only the first one moves on.
   void Leave(size_t failed) {
+    if (replicas.empty()) return;
     if (now == failed) now = (failed + 1) % replicas.size();
   }
 };
@@ -84,6 +86,8 @@ class AnyClient final : public Client {
     choice_->replicas = std::move(replicas);
     choice_->now = std::random_device{}() % choice_->replicas.size();
   }
+  // Ends the calls that are left.
+  ~AnyClient() override { choice_->replicas.clear(); }
   std::unique_ptr<RawCall> Start(std::string_view path, std::string_view stream, Flow flow,
                                  CallOptions options) override {
     const size_t replica = choice_->Pick();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "lib/net/loop.h"
 #include "posthorn/common/v1/common.pb.h"
 
@@ -15,6 +17,7 @@ struct Replica {
   int calls = 0;
   net::Signal* silent = nullptr;  // reads wait here
   bool reading = false;
+  bool gone = false;
 };
 
 class FakeCall final : public RawCall {
@@ -42,6 +45,7 @@ class FakeCall final : public RawCall {
 class FakeClient final : public Client {
  public:
   explicit FakeClient(Replica* replica) : replica_(replica) {}
+  ~FakeClient() override { replica_->gone = true; }
   std::unique_ptr<RawCall> Start(std::string_view, std::string_view, Flow, CallOptions) override {
     ++replica_->calls;
     return std::make_unique<FakeCall>(replica_);
@@ -50,11 +54,17 @@ class FakeClient final : public Client {
                                   const google::protobuf::MessageLite&,
                                   google::protobuf::MessageLite&) override {
     ++replica_->calls;
-    co_return replica_->answer;
+    return Answer(replica_);
   }
   bool connected() const override { return replica_->connected; }
 
  private:
+  // Outlives the client, as calls do.
+  static net::Task<absl::Status> Answer(Replica* replica) {
+    replica->reading = true;
+    if (replica->silent != nullptr) co_await replica->silent->Wait();
+    co_return replica->answer;
+  }
   Replica* replica_;
 };
 
@@ -159,6 +169,25 @@ TEST_F(AnyClientTest, AStreamThatBreaksOrIsGivenUpGoesOnElsewhere) {
   EXPECT_EQ(Used(), used);
   client_->Start("/x", "", Flow::kFree, {}).reset();
   EXPECT_EQ(Used(), 1 - used);
+}
+
+// A connection that outlived its loop would be served by a thread with nobody to tell.
+TEST_F(AnyClientTest, WhoWaitsForACallKeepsNoConnection) {
+  net::Signal never(loop_);
+  for (Replica& replica : replicas_) {
+    replica.silent = &never;
+    replica.answer = absl::UnavailableError("closed");
+  }
+  absl::Status status;
+  loop_.Spawn("test", CallNow(this, &status));
+  loop_.Post([this] { loop_.Stop(); });
+  loop_.Run();
+  EXPECT_TRUE(std::ranges::any_of(replicas_, [](const Replica& each) { return each.reading; }));
+  client_.reset();
+  for (const Replica& replica : replicas_) EXPECT_TRUE(replica.gone);
+  never.NotifyAll();
+  loop_.Run();
+  EXPECT_TRUE(absl::IsUnavailable(status));
 }
 
 }  // namespace
