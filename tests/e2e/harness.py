@@ -50,7 +50,7 @@ def free_port_base():
 
     Below the ports that the kernel gives to outgoing connections. The base's own port is kept bound until this process
     ends, so that tests running side by side never choose the same one (no two offsets differ by a multiple of 100)."""
-    first, count = 10000, 217
+    first, count = 10000, 205
     start = os.getpid() * 7 + int(time.monotonic() * 10)
     for base in (first + (start + step) % count * 100 for step in range(count)):
         reservation = socket.socket()
@@ -68,9 +68,9 @@ def free_port_base():
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    """Below free_port_base()'s and what the kernel gives to outgoing connections; no test beside us gets the same one
+    """Between free_port_base()'s and what the kernel gives to outgoing connections; no test beside us gets the same one
     before this process ends: an abstract socket of its name is kept."""
-    first, count = 4000, 5900
+    first, count = 31500, 1200
     start = os.getpid() * 13 + len(_reserved)
     for port in (first + (start + step) % count for step in range(count)):
         reservation = socket.socket(socket.AF_UNIX)

@@ -18,7 +18,7 @@ class Peers(BadInput):
         super().setUpClass()
         cls.listed = {}
         for number, (protocol, greeting) in enumerate((("SMTP", b"220 "), ("IMAP", b"* OK"), ("POP3", b"+OK"))):
-            port = 4000 + number
+            port = 914 + number  # as harness.OFFSETS, but no other suite's
             cls.suite.cli("add", "listener", f"proxied-{protocol.lower()}", f"protocol={protocol}", f"port={port}",
                           "proxy_from=127.0.0.0/8")
             cls.listed[cls.suite.base + port] = greeting
