@@ -52,5 +52,14 @@ TEST(Strings, SplitKeepsEmptyFields) {
   EXPECT_EQ(Trim(" \tx y\r\n"), "x y");
 }
 
+TEST(Status, AnAnnotatedOneStillSaysWhatItSaidBesides) {
+  absl::Status status = Aborted("deadlock");
+  status.SetPayload("posthorn.test/again", absl::Cord("1"));
+  const absl::Status annotated = Annotate(status, "step 1");
+  EXPECT_EQ(Message(annotated), "step 1: deadlock");
+  EXPECT_EQ(annotated.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(annotated.GetPayload("posthorn.test/again"), absl::Cord("1"));
+}
+
 }  // namespace
 }  // namespace posthorn::base

@@ -12,7 +12,11 @@ absl::Status Error(absl::StatusCode code, std::string_view message) {
 
 absl::Status Annotate(const absl::Status& status, std::string_view where) {
   if (status.ok()) return status;
-  return Error(status.code(), StrCat(where, ": ", Message(status)));
+  absl::Status annotated = Error(status.code(), StrCat(where, ": ", Message(status)));
+  // What else it says (that it may be tried again, say) it still says.
+  status.ForEachPayload(
+      [&](auto type, const auto& payload) { annotated.SetPayload(type, payload); });
+  return annotated;
 }
 
 std::string Lower(std::string_view text) {

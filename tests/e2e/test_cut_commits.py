@@ -18,6 +18,7 @@ class CutCommits(unittest.TestCase):
             database = stack.enter_context(MariaDb())
             cutter = stack.enter_context(Cutter(database))
             cluster = stack.enter_context(Installation(cutter, stores=2, queue_flags=["--journal", "store"]))
+            cutter.armed = True
             load = Load(self, cluster, rate=60, owned=6).start()
             load.wait_for_more(200, "mail flows")
             before = cutter.cuts

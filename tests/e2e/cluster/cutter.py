@@ -8,7 +8,10 @@ COMMIT = b"\x07\x00\x00\x00\x03COMMIT"
 
 
 class Cutter:
-    """Stands before `database`: every so many COMMITs one is cut off, in turn before the server has it and after."""
+    """Stands before `database`: once `armed`, every so many COMMITs one is cut off, in turn before the server has it and
+    after."""
+
+    armed = False
 
     def __init__(self, database, every=40):
         self.database, self.every = database, every
@@ -78,7 +81,7 @@ class Cutter:
     def count(self):
         with self.lock:
             self.commits += 1
-            if self.commits % self.every:
+            if not self.armed or self.commits % self.every:
                 return None
             self.cuts += 1
             return "before" if self.cuts % 2 else "after"
