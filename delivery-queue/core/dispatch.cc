@@ -117,12 +117,14 @@ void MailQueue::OnLocal(const ActivePtr& active, int recipient, LocalOutcome out
       state->set_last_reply("550 5.1.1 The account no longer exists");
       break;
     case LocalOutcome::kNoBlob:
-      // Only a damaged store can say so: 250 is sent after the body is durable.
+      // Only a damaged store can say so, and it may be mended: 250 is sent after the body is durable.
       observe::Error("queue.blob_missing", {{"message", active->key.message.ToString()},
                                             {"blob", active->stored->entry().blob().key()}});
-      state->set_phase(RecipientState::BOUNCING);
-      state->set_status("5.3.0");
-      state->set_last_reply("550 5.3.0 The message was lost inside the mail system");
+      state->set_attempts(state->attempts() + 1);
+      state->set_status("4.3.0");
+      state->set_last_reply("451 4.3.0 The message cannot be found in the mail store");
+      PutOff(*active, recipient);
+      Note(*active, Event::DEFERRED, Event::TEMPORARY, recipient, state->last_reply(), "");
       break;
   }
   if (--active->in_flight == 0) Settle(active);
@@ -153,18 +155,25 @@ void MailQueue::OnRemote(const ActivePtr& active, int recipient, const RemoteOut
     case RemoteOutcome::Kind::kDeferred:
       active->span.Fail(outcome.reply);
       Note(*active, Event::DEFERRED, Event::TEMPORARY, recipient, outcome.reply, outcome.host);
-      if (limits_.retry.Expired(active->stored->entry().received_ms(), now)) {
-        state->set_phase(RecipientState::BOUNCING);
-        // [RFC3463 3.5] delivery time expired; last_reply still says why it never worked.
-        state->set_status("4.4.7");
-        break;
-      }
-      state->set_phase(RecipientState::DEFERRED);
-      state->set_next_attempt_ms(
-          limits_.retry.Next(state->attempts(), now, std::hash<EntryKey>()(active->key)));
+      PutOff(*active, recipient);
       break;
   }
   if (--active->in_flight == 0) Settle(active);
+}
+
+// Tries again later, or gives up on a message that is too old for it.
+void MailQueue::PutOff(const Active& active, int recipient) {
+  RecipientState* state = active.stored->mutable_states(recipient);
+  const int64_t now = base::WallMillis();
+  if (limits_.retry.Expired(active.stored->entry().received_ms(), now)) {
+    state->set_phase(RecipientState::BOUNCING);
+    // [RFC3463 3.5] delivery time expired; last_reply still says why it never worked.
+    state->set_status("4.4.7");
+    return;
+  }
+  state->set_phase(RecipientState::DEFERRED);
+  state->set_next_attempt_ms(
+      limits_.retry.Next(state->attempts(), now, std::hash<EntryKey>()(active.key)));
 }
 
 void MailQueue::Note(const Active& active, Event::Step step, Event::Outcome outcome, int recipient,

@@ -103,6 +103,7 @@ class MailQueue {
   void DispatchRemote(const ActivePtr& active);
   void OnLocal(const ActivePtr& active, int recipient, LocalOutcome outcome);
   void OnRemote(const ActivePtr& active, int recipient, const RemoteOutcome& outcome);
+  void PutOff(const Active& active, int recipient);
   void Settle(ActivePtr active);
   net::Task<void> Bounce(ActivePtr active, std::vector<int> failed);
   std::vector<int> Late(const Active& active) const;

@@ -25,6 +25,7 @@ using store::v1::DeliverRequest;
 using store::v1::DeliveryResult;
 using store::v1::ResolveReply;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
@@ -39,6 +40,10 @@ class FakeStore : public Deliverer {
     DeliverReply reply;
     for (const auto& delivery : request.deliveries()) {
       order.push_back(delivery.account());
+      if (lost) {
+        reply.add_results()->set_outcome(DeliveryResult::NO_BLOB);
+        continue;
+      }
       if (!unknown.contains(delivery.account())) ++copies[{delivery.message_id(), delivery.account()}];
       reply.add_results()->set_outcome(unknown.contains(delivery.account()) ? DeliveryResult::UNKNOWN_ACCOUNT
                                                                             : DeliveryResult::DELIVERED);
@@ -53,6 +58,7 @@ class FakeStore : public Deliverer {
   std::map<std::pair<std::string, uint64_t>, int> copies;
   std::vector<uint64_t> order;
   std::set<uint64_t> unknown;
+  bool lost = false;  // the bytes of all messages
   int failures = 0;
 };
 
@@ -238,6 +244,32 @@ TEST_F(MailQueueTest, AStoreThatIsAwayOnlyDelays) {
   ASSERT_TRUE(Accept(Message("x@far.test", {"alice@a.test"})).ok());
   RunUntilEmpty();
   EXPECT_THAT(store_.order, ElementsAre(1));
+}
+
+// A store that was put right has it again; a sender without an address would never hear of it.
+TEST_F(MailQueueTest, AMessageWhoseBytesAreMissingWaitsAndIsDeliveredWhenTheyAreBack) {
+  limits_.retry.waits_seconds = {3600};
+  Restart();
+  store_.lost = true;
+  ASSERT_TRUE(Accept(Message("", {"alice@a.test"})).ok());
+  RunUntil([&] { return store_.order.size() == 1 && queue_->counts().active == 0; });
+  EXPECT_EQ(queue_->counts().recipients_deferred, 1U);
+  EXPECT_THAT(store_.copies, IsEmpty());
+  store_.lost = false;
+  Restart();
+  Retry();
+  RunUntilEmpty();
+  EXPECT_EQ(store_.copies.size(), 1U);
+}
+
+TEST_F(MailQueueTest, AMessageWhoseBytesStayMissingComesBackToItsSender) {
+  limits_.retry.lifetime_seconds = 0;
+  Restart();
+  store_.lost = true;
+  ASSERT_TRUE(Accept(Message("x@far.test", {"alice@a.test"})).ok());
+  RunUntilEmpty();
+  EXPECT_THAT(reports_.bounced, ElementsAre("alice@a.test"));
+  EXPECT_THAT(reports_.replies, ElementsAre(HasSubstr("cannot be found")));
 }
 
 TEST_F(MailQueueTest, UnknownRecipientsBounceAndTheBounceIsDelivered) {

@@ -117,7 +117,9 @@ class LocalBlobStore final : public BlobStore {
     const absl::StatusCode code = result.status().code();
     if (code == absl::StatusCode::kOk || code == absl::StatusCode::kInvalidArgument) return result;
     // Another store may have written more, or rewritten it.
-    if (segments_->Renew(SegmentOf(key))) result = read();
+    const absl::StatusOr<bool> renewed = segments_->Renew(SegmentOf(key));
+    if (!renewed.ok()) return renewed.status();
+    if (*renewed) result = read();
     if (result.status().code() == absl::StatusCode::kDataLoss) {
       segments_->NoteDamage(SegmentOf(key), OffsetOf(key),
                             std::string(base::Message(result.status())));

@@ -21,7 +21,7 @@ class LocalSegmentSet final : public SegmentSet {
   absl::StatusOr<std::shared_ptr<Segment>> Add() override;
   std::vector<std::shared_ptr<Segment>> OpenOnes() override;
   absl::StatusOr<std::shared_ptr<Segment>> Find(uint64_t number) override;
-  bool Renew(uint64_t /*number*/) override { return false; }
+  absl::StatusOr<bool> Renew(uint64_t /*number*/) override { return false; }
   absl::Status Refresh() override { return absl::OkStatus(); }
   std::vector<uint64_t> Numbers() override;
   absl::StatusOr<std::shared_ptr<Segment>> FindWhole(uint64_t number) override {

@@ -45,9 +45,10 @@ class SegmentSet : public BlobMarks {
   // For reading by key. kNotFound when there is no such segment, kDataLoss when its file cannot be
   // used.
   virtual absl::StatusOr<std::shared_ptr<Segment>> Find(uint64_t number) = 0;
-  // After a read that failed: true when the segment may be in another form now, or longer; read
-  // again.
-  virtual bool Renew(uint64_t number) = 0;
+  // After a read that failed: true when the segment may be in another form now, or longer: read
+  // again; false: nothing changed, what was read stands. An error is what is to be said instead:
+  // kUnavailable when nobody can be asked, which must never be told as "no such blob".
+  virtual absl::StatusOr<bool> Renew(uint64_t number) = 0;
   // Learns what others did since.
   virtual absl::Status Refresh() = 0;
   virtual std::vector<uint64_t> Numbers() = 0;

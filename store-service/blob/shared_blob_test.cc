@@ -18,6 +18,16 @@ namespace {
 // All waiting is left out: what must happen between two rounds of a collector happens in the tests.
 constexpr SharedTimes kAtOnce{.abandoned_ms = 0, .settle_ms = 0, .keep_ms = 0};
 
+// A database that can be away.
+class AbsentRegistry : public MemorySegmentRegistry {
+ public:
+  absl::StatusOr<SegmentRow> Find(uint64_t number) override {
+    if (away) return base::Unavailable("no database");
+    return MemorySegmentRegistry::Find(number);
+  }
+  std::atomic<bool> away{false};
+};
+
 class Shared : public testing::Test {
  protected:
   LocalBlobOptions Options(std::string writer) {
@@ -34,7 +44,7 @@ class Shared : public testing::Test {
   }
 
   Folder folder_;
-  MemorySegmentRegistry registry_;
+  AbsentRegistry registry_;
 };
 
 TEST_F(Shared, EachStoreReadsWhatTheOthersWriteAtOnce) {
@@ -57,6 +67,26 @@ TEST_F(Shared, EachStoreReadsWhatTheOthersWriteAtOnce) {
     EXPECT_NE(SegmentOf(from_a.key), SegmentOf(from_b.key));
   }
   EXPECT_TRUE(a->Damage().empty());
+  EXPECT_TRUE(b->Damage().empty());
+}
+
+// What a neighbour wrote since lies beyond what this store has seen: without the database nobody can
+// say that it is not there, and mail that is not there would be returned.
+TEST_F(Shared, WithoutTheDatabaseANeighboursNewMessageIsUnavailableAndNotMissing) {
+  const auto a = Open("store-a");
+  const auto b = Open("store-b");
+  const BlobRef seen = AppendNow(*a, "seen").value();
+  ASSERT_EQ(b->Read(seen, 0, 0).value(), "seen");
+  const BlobRef unseen = AppendNow(*a, std::string(5'000, 'n'), "aux").value();
+  ASSERT_EQ(SegmentOf(seen.key), SegmentOf(unseen.key));
+  registry_.away = true;
+  EXPECT_EQ(b->Read(seen, 0, 0).value(), "seen");
+  EXPECT_EQ(b->Read(unseen, 0, 0).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(b->Read(unseen, 1, 1).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(b->ReadAux(unseen).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(b->OpenReader(unseen).status().code(), absl::StatusCode::kUnavailable);
+  registry_.away = false;
+  EXPECT_EQ(b->ReadAux(unseen).value(), "aux");
   EXPECT_TRUE(b->Damage().empty());
 }
 

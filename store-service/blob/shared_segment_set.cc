@@ -175,11 +175,11 @@ absl::StatusOr<std::shared_ptr<Segment>> SharedSegmentSet::Find(uint64_t number)
   return Open(number);
 }
 
-bool SharedSegmentSet::Renew(uint64_t number) {
+absl::StatusOr<bool> SharedSegmentSet::Renew(uint64_t number) {
   if (Own(number) != nullptr) return false;
   const absl::StatusOr<SegmentRow> row = registry_.Find(number);
   if (absl::IsNotFound(row.status())) Forget(number);
-  if (!row.ok()) return false;
+  RETURN_IF_ERROR(row.status());
   {
     const std::shared_lock lock(mutex_);
     const auto at = known_.find(number);
@@ -189,9 +189,7 @@ bool SharedSegmentSet::Renew(uint64_t number) {
       return false;
     }
   }
-  absl::StatusOr<std::shared_ptr<Segment>> opened = OpenForm(*row);
-  if (!opened.ok()) return false;
-  Learn(*row, *std::move(opened));
+  RETURN_IF_ERROR(Open(number).status());
   return true;
 }
 
@@ -223,7 +221,7 @@ absl::StatusOr<std::shared_ptr<Segment>> SharedSegmentSet::FindWhole(uint64_t nu
   if (std::shared_ptr<Segment> own = Own(number); own != nullptr) return own;
   ASSIGN_OR_RETURN(const SegmentRow row, registry_.Find(number));
   if (row.state == SegmentState::kSealed) {
-    Renew(number);
+    RETURN_IF_ERROR(Renew(number).status());
     return Find(number);
   }
   // For this walk alone: the readers' goes on to see what comes.

@@ -44,7 +44,7 @@ class SharedSegmentSet final : public SegmentSet {
   absl::StatusOr<std::shared_ptr<Segment>> Add() override;
   std::vector<std::shared_ptr<Segment>> OpenOnes() override { return {}; }
   absl::StatusOr<std::shared_ptr<Segment>> Find(uint64_t number) override;
-  bool Renew(uint64_t number) override;
+  absl::StatusOr<bool> Renew(uint64_t number) override;
   absl::Status Refresh() override;
   std::vector<uint64_t> Numbers() override;
   absl::StatusOr<std::shared_ptr<Segment>> FindWhole(uint64_t number) override;
