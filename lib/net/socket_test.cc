@@ -5,6 +5,7 @@
 #include "lib/net/connection.h"
 #include "lib/net/listener.h"
 #include "lib/net/loop.h"
+#include "lib/testing/free_port.h"
 #include "lib/testing/run_task.h"
 
 namespace posthorn::net {
@@ -119,14 +120,10 @@ TEST(Socket, CloseAndInterruptEndWaits) {
 
 TEST(Socket, ConnectFailsCleanly) {
   Loop loop;
-  uint16_t free_port = 0;
-  {
-    const auto listener = Listener::Bind(loop, {.name = "gone", .address = "127.0.0.1"}).value();
-    free_port = listener->port();
-  }
-  const auto refused = RunTask(loop, Connect(loop, "127.0.0.1", free_port, "", kLong));
+  const auto port = static_cast<uint16_t>(testing::FreePort());
+  const auto refused = RunTask(loop, Connect(loop, "127.0.0.1", port, "", kLong));
   EXPECT_TRUE(absl::IsUnavailable(refused.status()));
-  const auto named = RunTask(loop, Connect(loop, "localhost", free_port, "", kLong));
+  const auto named = RunTask(loop, Connect(loop, "localhost", port, "", kLong));
   EXPECT_TRUE(absl::IsInvalidArgument(named.status()));
 }
 

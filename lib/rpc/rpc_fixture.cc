@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "lib/base/strings.h"
+#include "lib/testing/free_port.h"
 
 namespace posthorn::rpc {
 namespace {
@@ -50,7 +51,8 @@ void RpcFixture::StartServer(bool unix_socket, const std::function<void(Server&)
   options.process = "test";
   const std::string path = base::StrCat("unix:", directory_, "/socket");
   // A restarted TCP server comes back on the port it had.
-  const std::string tcp = target_.empty() ? "127.0.0.1:0" : target_;
+  const std::string tcp =
+      target_.empty() ? base::StrCat("127.0.0.1:", posthorn::testing::FreePort()) : target_;
   options.addresses.push_back({unix_socket ? path : tcp, role});
   OnLoop([this, &options, &more] {
     server_ = Server::Create(loop_, options);

@@ -15,6 +15,7 @@
 #include "lib/certs/issue.h"
 #include "lib/rpc/credentials.h"
 #include "lib/rpc/rpc_fixture.h"
+#include "lib/testing/free_port.h"
 
 namespace posthorn::rpc {
 
@@ -92,8 +93,10 @@ class TlsFixture : public RpcFixture {
     Server::Options options;
     options.process = "test";
     options.credentials = std::move(credentials);
-    options.addresses = {{tls_target_.empty() ? "127.0.0.1:0" : tls_target_},
-                         {"unix:" + directory() + "/gateway", "imap-gateway"}};
+    if (tls_target_.empty()) {
+      tls_target_ = base::StrCat("127.0.0.1:", posthorn::testing::FreePort());
+    }
+    options.addresses = {{tls_target_}, {"unix:" + directory() + "/gateway", "imap-gateway"}};
     OnLoop([&] {
       tls_server_ = Server::Create(loop(), options);
       tls_server_->Handle<Event, Event>(kEcho, {}, &TellRole);
@@ -102,7 +105,6 @@ class TlsFixture : public RpcFixture {
       const absl::Status started = tls_server_->Start();
       ASSERT_TRUE(started.ok()) << started;
     });
-    tls_target_ = base::StrCat("127.0.0.1:", tls_server_->port(0));
   }
   void StopTlsServer() {
     if (tls_server_) tls_server_->Stop(std::chrono::milliseconds(0));

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "lib/base/strings.h"
+#include "lib/testing/free_port.h"
 
 namespace posthorn::testing {
 namespace {
@@ -25,23 +26,6 @@ sockaddr_in Loopback(int port) {
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return address;
-}
-
-// A port that is free for UDP and TCP now.
-int FreePort() {
-  for (int attempt = 0; attempt < 50; ++attempt) {
-    const int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = Loopback(0);
-    socklen_t size = sizeof(address);
-    bool free = bind(udp, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                getsockname(udp, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    free = free && bind(tcp, reinterpret_cast<sockaddr*>(&address), size) == 0;
-    close(udp);
-    close(tcp);
-    if (free) return ntohs(address.sin_port);
-  }
-  return 0;
 }
 
 // Output goes to `log`. -1 when it cannot be started.

@@ -1,11 +1,8 @@
 #include "lib/testing/mariadb.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +15,7 @@
 #include <thread>
 
 #include "lib/base/strings.h"
+#include "lib/testing/free_port.h"
 
 namespace posthorn::testing {
 namespace {
@@ -37,18 +35,6 @@ constexpr const char* kSettings[] = {"mariadbd",
                                      "--innodb-buffer-pool-dump-at-shutdown=OFF",
                                      "--innodb-buffer-pool-load-at-startup=OFF",
                                      "--performance-schema=OFF"};
-
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  const bool bound = bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                     getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  close(fd);
-  return bound ? ntohs(address.sin_port) : 0;
-}
 
 // Output goes to `log`; the child dies with this program. -1 when it cannot be started.
 pid_t Spawn(const std::string& log, const std::vector<std::string>& command) {

@@ -67,17 +67,18 @@ def free_port_base():
     raise AssertionError("no free ports")
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    """Between free_port_base()'s and what the kernel gives to outgoing connections; no test beside us gets the same one
-    before this process ends: an abstract socket of its name is kept."""
+def free_port():
+    """Free for TCP and UDP, between free_port_base()'s and what the kernel gives to outgoing connections; no test beside us
+    gets the same one before this process ends: an abstract socket of its name is kept, as in lib/testing/free_port.cc."""
     first, count = 31500, 1200
     start = os.getpid() * 13 + len(_reserved)
     for port in (first + (start + step) % count for step in range(count)):
         reservation = socket.socket(socket.AF_UNIX)
         try:
             reservation.bind(f"\0posthorn-test-port-{port}")
-            with socket.socket(socket.AF_INET, kind) as probe:
-                probe.bind(("127.0.0.1", port))
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(("127.0.0.1", port))
             _reserved.append(reservation)
             return port
         except OSError:
@@ -325,7 +326,7 @@ class Dns:
 
     def __enter__(self):
         for _ in range(5):  # somebody else may take the port before nsd does
-            self.port = free_port(socket.SOCK_DGRAM)
+            self.port = free_port()
             self.write()
             self.process = subprocess.Popen(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"], stdout=subprocess.DEVNULL,
                                             stderr=subprocess.DEVNULL)

@@ -4,9 +4,7 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/empty.pb.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +23,7 @@
 #include "lib/rpc/methods/queue.h"
 #include "lib/rpc/methods/spam.h"
 #include "lib/rpc/methods/store.h"
+#include "lib/testing/free_port.h"
 #include "lib/testing/temp_dir.h"
 
 namespace posthorn {
@@ -35,19 +34,6 @@ using Roles = std::set<std::string>;
 
 const char* const kServices[] = {"store-service", "admin-service", "delivery-queue",
                                  "spam-service"};
-
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  const bool bound = bind(fd, reinterpret_cast<sockaddr*>(&address), length) == 0 &&
-                     getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0;
-  EXPECT_TRUE(bound);
-  close(fd);
-  return ntohs(address.sin_port);
-}
 
 // The contract's file says whose it is.
 std::string OwnerOf(const google::protobuf::ServiceDescriptor& service) {
@@ -84,7 +70,7 @@ class RolesTest : public ::testing::Test {
  protected:
   RolesTest() {
     EXPECT_TRUE(certs::InitFolder({certs_}).ok());
-    for (const char* const service : kServices) ports_[service] = FreePort();
+    for (const char* const service : kServices) ports_[service] = posthorn::testing::FreePort();
     for (const char* const service : kServices) Start(service);
     for (const std::string& role : certs::Owners()) {
       const std::string at = certs_ + "/" + role;

@@ -12,18 +12,14 @@ import subprocess
 import time
 import urllib.request
 
+from tests.e2e.harness import free_port
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 S3RVER = "3.7.1"
 
 
 class Missing(Exception):
     """A companion cannot be had here, and why."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for_port(port, process, seconds=60):

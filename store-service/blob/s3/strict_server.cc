@@ -7,10 +7,13 @@
 #include <cstdlib>
 
 #include "lib/base/strings.h"
+#include "lib/testing/free_port.h"
 
 namespace posthorn::store_service {
 
-StrictServer::StrictServer(std::string root) : root_(std::move(root)) { Start(0); }
+StrictServer::StrictServer(std::string root) : root_(std::move(root)) {
+  Start(posthorn::testing::FreePort());
+}
 StrictServer::~StrictServer() { Kill(); }
 
 void StrictServer::Start(int port) {
