@@ -1,6 +1,7 @@
 #include "delivery-queue/journal/store_journal_core.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 
 #include "delivery-queue/journal/journal_metrics.h"
@@ -18,7 +19,7 @@ constexpr milliseconds kAppendLimit{20000};
 constexpr size_t kBatchBytes = 1 << 20;
 constexpr size_t kBatchRecords = 1000;
 
-// Nothing was written, and the same would be refused again.
+// Nothing was written by this try, and the same would be refused again.
 bool Refused(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status);
 }
@@ -104,6 +105,7 @@ net::Task<absl::Status> StoreJournalCore::Send(v1::AppendQueueRecordsRequest req
   const JournalMetrics& metrics = JournalMetrics::Get();
   const milliseconds begun = BootTime();
   metrics.batch_records->Observe(request.put_size() + request.done_size());
+  bool doubtful = false;  // a try whose answer was lost may have written it
   for (milliseconds pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     const milliseconds sent = BootTime();
     const auto reply = co_await store_.Call(rpc::store::kQueueJournalAppend, kJournalStream,
@@ -115,7 +117,10 @@ net::Task<absl::Status> StoreJournalCore::Send(v1::AppendQueueRecordsRequest req
       metrics.commit_seconds->Observe(std::chrono::duration<double>(BootTime() - begun).count());
       co_return absl::OkStatus();
     }
-    const bool final = EpochOver(reply.status()) || Refused(reply.status());
+    // Its number is given to another batch only when it is known not to be there: the store would
+    // take that one for this one.
+    const bool final = EpochOver(reply.status()) || (Refused(reply.status()) && !doubtful);
+    doubtful = true;
     // One try that meets a store that just went is no failure.
     if (final || pause > kFirstPause) metrics.failures->Add();
     if (final) co_return reply.status();
@@ -147,15 +152,21 @@ void StoreJournalCore::FailWhatIsNew() {
 }
 
 void StoreJournalCore::Answer(Operations taken, const absl::Status& status) {
+  std::deque<Operation> again;
   for (Operation& operation : taken) {
     // A completion that was not written comes again: without it the message would be delivered
     // twice.
     if (operation.kind == Kind::kDone && !status.ok() && !over_) {
-      Add(Kind::kDone, operation.key, 0, {}, {}, kRidesAtMost);
+      again.push_back(std::move(operation));
     } else if (operation.stored) {
       operation.stored(status);
     }
   }
+  if (again.empty() || over_) return;
+  // Before what came meanwhile: of a key that was put since, that is the newest word.
+  pending_.insert(pending_.begin(), std::make_move_iterator(again.begin()),
+                  std::make_move_iterator(again.end()));
+  start_at_ = std::min(start_at_, BootTime() + kRidesAtMost);
 }
 
 net::Task<void> StoreJournalCore::Run(std::shared_ptr<StoreJournalCore> self) {

@@ -45,8 +45,17 @@ class Lossy final : public rpc::Client {
                                   google::protobuf::MessageLite& reply) override {
     if (away) co_return base::Unavailable("away");
     ++calls;
+    if (path == rpc::store::kQueueJournalAppend.path) {
+      ++appends;
+      if (refuse_append == appends) {
+        if (at_refusal) at_refusal();
+        co_return base::Exhausted("too many calls in progress");
+      }
+    }
+    const bool lost = path == rpc::store::kQueueJournalAppend.path && lose_append == appends;
     const absl::Status status =
         co_await next_.CallRaw(path, stream, flow, std::move(options), request, reply);
+    if (lost) co_return base::Unavailable("the answer was lost");
     if (lose_answers > 0) {
       --lose_answers;
       co_return base::Unavailable("the answer was lost");
@@ -58,6 +67,12 @@ class Lossy final : public rpc::Client {
   bool away = false;
   int lose_answers = 0;
   int calls = 0;
+  // Of the batches alone: the number of the one that is refused before it is passed on, and of the
+  // one whose answer is lost.
+  int appends = 0;
+  int refuse_append = 0;
+  std::function<void()> at_refusal;
+  int lose_append = 0;
 
  private:
   rpc::Client& next_;

@@ -83,6 +83,40 @@ TEST_P(StoreJournalTest, LostAnswersAreRepeatedAndWriteOnce) {
   EXPECT_THAT(Live(*journal_), SizeIs(2));
 }
 
+// Written, its answer lost, and the second try turned away before anybody looked: the next batch
+// must not be taken for this one.
+TEST_P(StoreJournalTest, ARefusalBehindALostAnswerDoesNotHideTheNextBatch) {
+  Open();
+  lossy_->lose_append = lossy_->appends + 1;
+  lossy_->refuse_append = lossy_->appends + 2;
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  ASSERT_TRUE(Put(*journal_, Key(2), "two").ok());
+  EXPECT_THAT(Live(*journal_), UnorderedElementsAre(Pair(Key(1), "one"), Pair(Key(2), "two")));
+}
+
+// A completion that comes again says nothing of what was put since.
+TEST_P(StoreJournalTest, ARefusedCompletionDoesNotRemoveWhatWasPutAfterIt) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "stale").ok());
+  std::optional<absl::Status> put;
+  lossy_->refuse_append = lossy_->appends + 1;
+  lossy_->at_refusal = [&] {
+    journal_->Put(Key(1), 1, "new", [&](absl::Status status) { put = std::move(status); });
+  };
+  journal_->Done(Key(1), Journal::Urgency::kSoon);
+  RunUntil([&] { return put.has_value(); });
+  EXPECT_TRUE(put->ok());
+  EXPECT_THAT(Live(*journal_), UnorderedElementsAre(Pair(Key(1), "new")));
+}
+
+TEST_P(StoreJournalTest, ARefusedCompletionComesAgain) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  lossy_->refuse_append = lossy_->appends + 1;
+  journal_->Done(Key(1), Journal::Urgency::kSoon);
+  RunUntil([&] { return Rows("queue_entry") == 0; });
+}
+
 TEST_P(StoreJournalTest, NewMailIsRefusedWhileTheStoreIsAwayAndOldStatesWait) {
   Open();
   ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
