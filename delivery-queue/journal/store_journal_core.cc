@@ -172,7 +172,7 @@ void StoreJournalCore::Answer(Operations taken, const absl::Status& status) {
 net::Task<void> StoreJournalCore::Run(std::shared_ptr<StoreJournalCore> self) {
   self->running_ = true;
   while (!self->over_) {
-    if (self->claimable_ && !self->adoption_ && self->heir_.visit) co_await self->Claim();
+    if (self->MayClaim()) co_await self->Claim();
     if (self->adoption_ && !self->over_) co_await self->LoadAdopted();
     if (self->over_) break;
     if (!self->adoption_ && !self->Due()) {

@@ -76,8 +76,9 @@ class StoreJournalCore : public std::enable_shared_from_this<StoreJournalCore> {
   void SetHeir(Journal::Heir heir) { heir_ = std::move(heir); }
   void Stop();
   absl::Status Ready() const;
+  // Who ends lets go of the lease soon, and notes nothing behind that.
   std::chrono::milliseconds LeaseLeft() const {
-    return over_ ? std::chrono::milliseconds(0) : lease_until_ - BootTime();
+    return over_ || closing_ ? std::chrono::milliseconds(0) : lease_until_ - BootTime();
   }
   const std::string& id() const { return lease_.journal_id(); }
   bool interrupted() const { return interrupted_; }
@@ -103,6 +104,7 @@ class StoreJournalCore : public std::enable_shared_from_this<StoreJournalCore> {
     lease_until_ = std::max(lease_until_, sent + lease_length_);
     away_ = false;
   }
+  bool MayClaim() const { return claimable_ && !closing_ && !adoption_ && heir_.visit; }
   net::Task<void> Claim();
   net::Task<void> LoadAdopted();
   void Inherit();

@@ -45,6 +45,7 @@ class Lossy final : public rpc::Client {
                                   google::protobuf::MessageLite& reply) override {
     if (away) co_return base::Unavailable("away");
     ++calls;
+    if (at_call) at_call(path);
     if (path == rpc::store::kQueueJournalAppend.path) {
       ++appends;
       if (refuse_append == appends) {
@@ -67,6 +68,7 @@ class Lossy final : public rpc::Client {
   bool away = false;
   int lose_answers = 0;
   int calls = 0;
+  std::function<void(std::string_view path)> at_call;
   // Of the batches alone: the number of the one that is refused before it is passed on, and of the
   // one whose answer is lost.
   int appends = 0;

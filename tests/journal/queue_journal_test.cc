@@ -282,6 +282,43 @@ TEST_P(StoreJournalTest, AClosedJournalWaitsForItsOwnerAndThenGoesToAnother) {
   EXPECT_THAT(Live(*journal_), SizeIs(1));
 }
 
+// What is sent now could not be noted any more, and another replica would send it again.
+TEST_P(StoreJournalTest, WhoEndsHasNoLeaseLeftForAFinalDot) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  std::vector<milliseconds> left;
+  lossy_->at_call = [&](std::string_view path) {
+    if (path == rpc::store::kQueueJournalRenew.path) left.push_back(journal_->LeaseLeft());
+  };
+  RunTask(loop_, journal_->Close());
+  lossy_->at_call = nullptr;
+  ASSERT_FALSE(left.empty());
+  EXPECT_EQ(left.back(), milliseconds(0));
+}
+
+TEST_P(StoreJournalTest, WhoEndsInheritsNothing) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  other_ = OpenFor("b");
+  auto db = database_->Connect().value();
+  journal_.reset();
+  int renewals = 0;
+  lossy_->at_call = [&](std::string_view path) {
+    if (path == rpc::store::kQueueJournalRenew.path) ++renewals;
+  };
+  // It is told of what can be claimed, and has nowhere to put it.
+  RunUntil([&] {
+    EXPECT_TRUE(
+        db->Run("UPDATE queue_journal SET expires_ms=1,beat=beat+1 WHERE owner=?1", "a").ok());
+    return renewals > 5;
+  });
+  lossy_->at_call = nullptr;
+  std::vector<EntryKey> got;
+  other_->SetHeir({[&](EntryKey key, const std::string&) { got.push_back(key); }, [](bool) {}});
+  RunTask(loop_, other_->Close());
+  EXPECT_THAT(got, IsEmpty());
+}
+
 TEST_P(StoreJournalTest, TheCollectorIsAnsweredFromTheTables) {
   Open();
   EXPECT_EQ(RunTask(loop_, store_->journals().OldestUnfinishedMs()).value(), INT64_MAX);
