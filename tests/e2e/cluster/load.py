@@ -92,8 +92,17 @@ class Load:
             verdict.judge(address, [name for name, _ in views[0]["INBOX"].values()])
         for client in self.clients:
             self.judge_owned(client, verdict, ports)
+        if verdict.lost or verdict.doubled or verdict.strange:
+            self.tell()
         self.test.assertEqual((verdict.lost, verdict.doubled, verdict.strange), ([], [], []))
         return verdict
+
+    def tell(self):
+        """What the processes had to complain of: for whoever looks into a failure."""
+        for log in sorted(self.installation.suite.dir.glob("*.log")):
+            complaints = [line for line in log.read_text(errors="replace").splitlines()
+                          if " warning " in line or " error " in line]
+            print(f"--- {log.name}", *complaints[-60:], sep="\n")
 
     def judge_owned(self, client, verdict, ports):
         self.test.assertIsNone(client.pending, "the client stopped in the middle of a command")
