@@ -24,7 +24,8 @@ absl::StatusOr<QueueJournals::Side> QueueJournals::OpenSide(net::Loop& loop,
   Side side;
   ASSIGN_OR_RETURN(side.db, database.Connect());
   RETURN_IF_ERROR(side.db->Migrate("queue", QueueSchema()));
-  side.table = std::make_unique<QueueTable>(*side.db, times);
+  side.leases = std::make_unique<QueueLeases>(*side.db, times);
+  side.table = std::make_unique<QueueTable>(*side.db, *side.leases);
   side.thread = std::make_unique<net::BlockingPool>(loop, "queue-journal", 1, kMaxWaiting);
   return side;
 }
@@ -32,49 +33,30 @@ absl::StatusOr<QueueJournals::Side> QueueJournals::OpenSide(net::Loop& loop,
 absl::StatusOr<std::unique_ptr<QueueJournals>> QueueJournals::Open(net::Loop& loop,
                                                                    sql::Database& database,
                                                                    QueueLeaseTimes times) {
-  std::unique_ptr<QueueJournals> journals(new QueueJournals(loop));
+  std::unique_ptr<QueueJournals> journals(new QueueJournals);
   ASSIGN_OR_RETURN(journals->writer_, OpenSide(loop, database, times));
   ASSIGN_OR_RETURN(journals->reader_, OpenSide(loop, database, times));
   return journals;
 }
 
-template <class Q, class R>
-net::Task<absl::StatusOr<R>> QueueJournals::Write(absl::StatusOr<R> (QueueTable::*method)(const Q&),
-                                                  Q request) {
-  return writer_.thread->Run([table = writer_.table.get(), method, request = std::move(request)] {
-    return (table->*method)(request);
-  });
-}
-
-template <class Q, class R>
-net::Task<absl::StatusOr<R>> QueueJournals::Ask(absl::StatusOr<R> (QueueTable::*method)(const Q&),
-                                                Q request) {
-  return reader_.thread->Run([table = reader_.table.get(), method, request = std::move(request)] {
-    return (table->*method)(request);
-  });
-}
-
 void QueueJournals::Register(rpc::Server& server) {
-  const auto writes = [this, &server](auto method, auto work) {
+  // `work` is a method of `part`, which belongs to the thread of `side`.
+  const auto serve = [&server](auto method, const Side& side, auto& part, auto work) {
     using Q = typename decltype(method)::Request;
     using R = typename decltype(method)::Reply;
-    server.Handle<Q, R>(method, {kQueue}, [this, work](const rpc::CallContext&, Q request) {
-      return Write<Q, R>(work, std::move(request));
-    });
+    const auto run = [thread = side.thread.get(), &part, work](const rpc::CallContext&, Q request) {
+      return thread->Run([&part, work, request = std::move(request)]() -> absl::StatusOr<R> {
+        return (part.*work)(request);
+      });
+    };
+    server.Handle<Q, R>(method, {kQueue}, run);
   };
-  const auto reads = [this, &server](auto method, auto work) {
-    using Q = typename decltype(method)::Request;
-    using R = typename decltype(method)::Reply;
-    server.Handle<Q, R>(method, {kQueue}, [this, work](const rpc::CallContext&, Q request) {
-      return Ask<Q, R>(work, std::move(request));
-    });
-  };
-  writes(rpc::store::kQueueJournalOpen, &QueueTable::Open);
-  writes(rpc::store::kQueueJournalAppend, &QueueTable::Append);
-  writes(rpc::store::kQueueJournalRenew, &QueueTable::Renew);
-  writes(rpc::store::kQueueJournalClaim, &QueueTable::Claim);
-  reads(rpc::store::kQueueJournalLoad, &QueueTable::Load);
-  reads(rpc::store::kQueueJournalRead, &QueueTable::Read);
+  serve(rpc::store::kQueueJournalOpen, writer_, *writer_.leases, &QueueLeases::Open);
+  serve(rpc::store::kQueueJournalRenew, writer_, *writer_.leases, &QueueLeases::Renew);
+  serve(rpc::store::kQueueJournalClaim, writer_, *writer_.leases, &QueueLeases::Claim);
+  serve(rpc::store::kQueueJournalAppend, writer_, *writer_.table, &QueueTable::Append);
+  serve(rpc::store::kQueueJournalLoad, reader_, *reader_.table, &QueueTable::Load);
+  serve(rpc::store::kQueueJournalRead, reader_, *reader_.table, &QueueTable::Read);
 }
 
 net::Task<absl::StatusOr<std::vector<uint64_t>>> QueueJournals::Held(std::vector<uint64_t> keys) {

@@ -29,22 +29,18 @@ class QueueJournals final : public JournalRegistry {
   net::Task<absl::StatusOr<std::vector<store::v1::StoreStatusReply::QueueJournal>>> Summaries();
 
  private:
-  explicit QueueJournals(net::Loop& loop) : loop_(loop) {}
-  template <class Q, class R>
-  net::Task<absl::StatusOr<R>> Write(absl::StatusOr<R> (QueueTable::*method)(const Q&), Q request);
-  template <class Q, class R>
-  net::Task<absl::StatusOr<R>> Ask(absl::StatusOr<R> (QueueTable::*method)(const Q&), Q request);
+  QueueJournals() = default;
 
   // One thread and what it works with.
   struct Side {
     std::unique_ptr<sql::Connection> db;
+    std::unique_ptr<QueueLeases> leases;
     std::unique_ptr<QueueTable> table;
     std::unique_ptr<net::BlockingPool> thread;
   };
   static absl::StatusOr<Side> OpenSide(net::Loop& loop, sql::Database& database,
                                        QueueLeaseTimes times);
 
-  net::Loop& loop_;
   Side writer_;
   Side reader_;
 };

@@ -8,10 +8,10 @@ namespace posthorn::store_service {
 namespace v1 = posthorn::store::v1;
 
 absl::StatusOr<std::vector<v1::StoreStatusReply::QueueJournal>> QueueTable::Summaries() {
-  ASSIGN_OR_RETURN(const std::vector<Row> rows, All());
-  ASSIGN_OR_RETURN(const int64_t now, Now());
+  ASSIGN_OR_RETURN(const std::vector<QueueJournalRow> rows, leases_.All());
+  ASSIGN_OR_RETURN(const int64_t now, leases_.Now());
   std::vector<v1::StoreStatusReply::QueueJournal> journals;
-  for (const Row& row : rows) {
+  for (const QueueJournalRow& row : rows) {
     ASSIGN_OR_RETURN(
         const int64_t entries,
         db_.Integer("SELECT count(*) FROM queue_entry WHERE journal=?1", sql::Bytes(row.id)));
