@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 from tests.e2e.clients import imap_login, inject, message, run, wait_uids
-from tests.e2e.harness import BIN, PROCESSES, TIMEOUT, Suite, wait_for
+from tests.e2e.harness import BIN, PROCESSES, TIMEOUT, Suite, free_port_base, wait_for
 from tests.e2e.test_up import alive, listens
 
 WORDS = {"store-service": "store", "admin-service": "admin", "delivery-queue": "queue", "spam-service": "spam",
@@ -58,7 +58,7 @@ class OwnUsers(unittest.TestCase):
             return
         # What `up` says is what makes them.
         with tempfile.TemporaryDirectory(prefix="posthorn-e2e-") as directory:
-            refused = up(directory, "--users", "yes", "--port-base", "20000")
+            refused = up(directory, "--users", "yes", "--port-base", free_port_base())
             assert refused.returncode == 1, refused
             command = next(line for line in refused.stdout.splitlines() if "useradd" in line)
         cls.addClassCleanup(remove_users, missing)
@@ -173,7 +173,7 @@ class OwnUsers(unittest.TestCase):
     def test_a_folder_that_users_cannot_enter(self):
         above = pathlib.Path(tempfile.mkdtemp(prefix="posthorn-e2e-"))  # mode 0700
         self.addCleanup(shutil.rmtree, above, True)
-        refused = up(above / "dir", "--users", "yes", "--port-base", "20000", "--detach")
+        refused = up(above / "dir", "--users", "yes", "--port-base", free_port_base(), "--detach")
         self.assertEqual(refused.returncode, 1)
         self.assertEqual(len(refused.stdout.splitlines()), 1, refused.stdout)
         self.assertIn(f"posthorn-store may not enter {above}/dir", refused.stdout)
