@@ -1,6 +1,7 @@
 #include "delivery-queue/core/mail_queue.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "delivery-queue/core/active.h"
 #include "delivery-queue/core/core_metrics.h"
@@ -161,7 +162,7 @@ net::Task<void> MailQueue::ExpandAndRun(ActivePtr active) {
   if (pages->empty())
     for (RecipientState& state : *active->stored->mutable_states()) state.set_phase(RecipientState::DONE);
   if (!pages->empty() && !failed) {
-    *active->stored = std::move(pages->front());
+    StoredEntry whole = std::exchange(*active->stored, std::move(pages->front()));
     ++waiting;
     Save(active, [&waiting, &failed, &stored](const absl::Status& status) {
       --waiting;
@@ -169,10 +170,10 @@ net::Task<void> MailQueue::ExpandAndRun(ActivePtr active) {
       stored.NotifyAll();
     });
     while (waiting > 0) co_await stored.Wait();
+    if (failed) *active->stored = std::move(whole);
   }
   if (!*alive) co_return;
   if (failed) {
-    active->stored->set_expanded(false);
     co_await net::Sleep(parts_.loop, kDirectoryAway);
     if (*alive) Run(std::move(active));
     co_return;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -120,6 +121,7 @@ class MailQueue {
   void Tally(const Slot& slot, int64_t sign);
   // An entry of a replica that died, in the order of keys.
   void Inherit(EntryKey key, const std::string& record);
+  void BeginInherited();
   void PumpDue();
   net::Task<void> Load(EntryKey key);
   void ArmTimer();
@@ -136,7 +138,12 @@ class MailQueue {
   std::shared_ptr<uint64_t> active_bytes_ = std::make_shared<uint64_t>(0);
   std::unique_ptr<net::Loop::Timer> timer_;
   int64_t timer_at_ = 0;
-  base::MessageId inherited_unexpanded_;  // the last inherited message, when its pages do not count
+  // The last inherited message, when its pages do not count: it begins when all of them were told.
+  struct Unexpanded {
+    EntryKey key;
+    int64_t due_ms = 0;
+  };
+  std::optional<Unexpanded> inherited_unexpanded_;
   uint64_t inherited_ = 0;
   uint64_t inherited_doubts_ = 0;  // their recipients elsewhere that may have been on their way
   std::shared_ptr<bool> alive_;

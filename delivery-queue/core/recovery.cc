@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <utility>
 
 #include "delivery-queue/core/active.h"
 #include "delivery-queue/core/doubles.h"
@@ -16,6 +17,9 @@ namespace {
 
 using queue::v1::RecipientState;
 using queue::v1::StoredEntry;
+
+// Should the rest of a journal that is inherited never come.
+constexpr int64_t kPagesAtMost = 120'000;
 
 bool Finished(const RecipientState& state) {
   return state.phase() == RecipientState::DONE || state.phase() == RecipientState::FAILED;
@@ -88,6 +92,7 @@ net::Task<absl::Status> MailQueue::Recover() {
                           },
                           [this, alive = alive_](bool interrupted) {
                             if (!*alive) return;
+                            BeginInherited();
                             if (interrupted) CountPossibleDoubles("interrupted", inherited_doubts_);
                             observe::Warning("queue.inherited", {{"entries", inherited_},
                                                                  {"interrupted", interrupted},
@@ -98,22 +103,33 @@ net::Task<absl::Status> MailQueue::Recover() {
 }
 
 void MailQueue::Inherit(EntryKey key, const std::string& record) {
+  if (inherited_unexpanded_ && inherited_unexpanded_->key.message != key.message) BeginInherited();
   if (slots_.contains(key)) return;
   StoredEntry stored;
   if (!stored.ParseFromString(record)) {
     observe::Error("queue.journal.unreadable", {{"message", key.message.ToString()}});
     return;
   }
-  if (key.part == 0) {
-    inherited_unexpanded_ = stored.expanded() ? base::MessageId() : key.message;
-  } else if (key.message == inherited_unexpanded_) {
+  // Not once its own pages may lie there under the same keys.
+  if (key.part != 0 && inherited_unexpanded_)
     return parts_.journal.Done(key, Journal::Urgency::kRides);
-  }
   FillStates(stored);
   ++inherited_;
   inherited_doubts_ += Attempted(stored);
+  int64_t due = NextDue(stored).value_or(0);
+  if (key.part == 0 && !stored.expanded()) {
+    inherited_unexpanded_ = {key, due};
+    due = std::max(due, base::WallMillis() + kPagesAtMost);
+  }
   AddSlot(key, {nullptr, 0, stored.entry().blob().key(), stored.held(), true, OpenRecipients(stored)});
-  SetDue(key, slots_[key], NextDue(stored).value_or(0));
+  SetDue(key, slots_[key], due);
+}
+
+void MailQueue::BeginInherited() {
+  if (!inherited_unexpanded_) return;
+  const auto [key, due] = *std::exchange(inherited_unexpanded_, std::nullopt);
+  const auto found = slots_.find(key);
+  if (found != slots_.end() && !found->second.active) SetDue(key, found->second, due);
 }
 
 }  // namespace posthorn::delivery_queue
