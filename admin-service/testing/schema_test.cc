@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "lib/net/loop.h"
 #include "lib/rpc/client.h"
 #include "lib/rpc/server.h"
+#include "lib/testing/eventually.h"
 #include "lib/testing/temp_dir.h"
 
 namespace posthorn::admin_service {
@@ -119,12 +119,11 @@ class SchemaTest : public ::testing::Test {
  protected:
   void SetUp() override {
     // The first configuration is there when this answers.
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    Result result = Posthorn("get certificate default");
-    while (result.code != 0 && std::chrono::steady_clock::now() < end) {
-      poll(nullptr, 0, 20);
+    Result result;
+    testing::Eventually(std::chrono::seconds(30), [&] {
       result = Posthorn("get certificate default");
-    }
+      return result.code == 0;
+    });
     ASSERT_EQ(result.code, 0) << result.text;
   }
   Result Posthorn(const std::string& arguments) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "lib/base/strings.h"
+#include "lib/testing/eventually.h"
 #include "lib/testing/free_port.h"
 
 namespace posthorn::testing {
@@ -72,19 +73,18 @@ bool Answers(int port, pid_t pid) {
                                                 0,    0,    0, 0, 0, 6, 0, 1};
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = Loopback(port);
-  bool up = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-  for (int attempt = 0; up && attempt < 400; ++attempt) {
+  (void)!connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  bool answered = false;
+  Eventually(std::chrono::seconds(30), [&] {
     char answer[512];
     (void)!send(fd, kQuestion, sizeof(kQuestion), 0);
     pollfd ready{fd, POLLIN, 0};
-    poll(&ready, 1, 50);
-    if (recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0) break;
-    up = waitpid(pid, nullptr, WNOHANG) == 0 && attempt < 399;
-    // The port refuses while nsd is starting: poll then returns at once.
-    poll(nullptr, 0, 20);
-  }
+    poll(&ready, 1, 50);  // returns at once while the port refuses
+    answered = recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0;
+    return answered || waitpid(pid, nullptr, WNOHANG) != 0;
+  });
   close(fd);
-  return up;
+  return answered;
 }
 
 }  // namespace

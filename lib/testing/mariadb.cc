@@ -12,9 +12,9 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include "lib/base/strings.h"
+#include "lib/testing/eventually.h"
 #include "lib/testing/free_port.h"
 
 namespace posthorn::testing {
@@ -90,17 +90,6 @@ const std::string& Template() {
   return kMade;
 }
 
-// `done` within `seconds`.
-template <class F>
-bool Eventually(int seconds, F done) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-  while (std::chrono::steady_clock::now() < end) {
-    if (done()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return done();
-}
-
 }  // namespace
 
 std::unique_ptr<MariadbServer> MariadbServer::Start(std::vector<std::string> arguments) {
@@ -152,7 +141,7 @@ bool MariadbServer::Restart() {
     if (waitpid(pid_, nullptr, WNOHANG) != 0) pid_ = -1;
     return pid_ < 0 || Sql("SELECT 1") == "1\n";
   };
-  const bool up = Launch() && Eventually(60, decided);
+  const bool up = Launch() && Eventually(std::chrono::seconds(60), decided);
   if (up && pid_ > 0) return true;
   std::fprintf(stderr, "mariadbd: %s\n", Contents(directory_.File("log")).c_str());
   Kill();
@@ -238,7 +227,8 @@ std::unique_ptr<GaleraCluster> GaleraCluster::Start() {
     if (i == 0) node->arguments_.pop_back();
     cluster->nodes_.push_back(std::move(node));
   }
-  const bool together = Eventually(30, [&] { return cluster->SizeSeenBy(kNodes - 1) == kNodes; });
+  const bool together = Eventually(std::chrono::seconds(30),
+                                   [&] { return cluster->SizeSeenBy(kNodes - 1) == kNodes; });
   return together ? std::move(cluster) : nullptr;
 }
 
@@ -265,7 +255,7 @@ int GaleraCluster::SizeSeenBy(int number) const {
 }
 
 bool GaleraCluster::Rejoin(int number) {
-  return node(number).Restart() && Eventually(60, [&] {
+  return node(number).Restart() && Eventually(std::chrono::seconds(60), [&] {
            for (int i = 0; i < kNodes; ++i) {
              if (SizeSeenBy(i) != kNodes) return false;
            }

@@ -158,7 +158,7 @@ def hold(bench, name, server, mailboxes, connections, tls=False):
     options = ["--mailboxes", mailboxes, "--connections", connections] + (["--tls"] if tls else [])
     with Mailload(server, "hold", *options, imap=server.imaps if tls else None) as run:
         run.wait("ready")
-        time.sleep(2)
+        time.sleep(2)  # what the last connection leaves to do is done
         after = procs.pss_kb(server.roots)
         growth = {key: (after.get(key, 0) - before.get(key, 0)) / connections for key in set(after) | set(before)}
     bench.report.add(name, server.name, kb_per_connection=sum(growth.values()),

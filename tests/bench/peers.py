@@ -3,13 +3,13 @@
 Everything is private: configuration, queue, spool and sockets in one temporary folder, loopback ports of its own.
 Nothing of the machine's own Postfix or Dovecot is read or changed. Needs root, as both programs do.
 """
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 from tests.bench import procs
 from tests.e2e.harness import free_port, wait_for
@@ -199,9 +199,8 @@ class PostfixDovecot:
         family = list(procs.tree(self.roots))
         for root in self.roots:
             self._signal(root, signal.SIGTERM)
-        end = time.monotonic() + 10
-        while time.monotonic() < end and procs.tree(family):
-            time.sleep(0.05)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: not procs.tree(family), "all have ended", 10)
         for pid in procs.tree(family):
             self._signal(pid, signal.SIGKILL)
         for path in (self.dir / "run" / "master.pid", self.dir / "queue" / "pid" / "master.pid"):

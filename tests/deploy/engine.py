@@ -1,13 +1,14 @@
 """A Docker engine of the tests' own, in a temporary folder; nothing of a running one is touched."""
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
-import time
 
 from tests.deploy.machine import ROOT, CannotRun, run
+from tests.e2e.harness import wait_for
 
 # What a machine allows differs: tried in this order.
 WAYS = (("--storage-driver=overlay2",), ("--storage-driver=vfs",),
@@ -42,13 +43,15 @@ class Engine:
                 ["dockerd", "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--pidfile", self.dir / "pid",
                  "--host", f"unix://{self.dir}/sock", "--bridge=none", *way], stdout=output, stderr=output,
                 stdin=subprocess.DEVNULL, start_new_session=True)
-        end = time.monotonic() + 40
-        while time.monotonic() < end and self.process.poll() is None:
-            if self.docker("info", check=False).returncode == 0:
-                return ""
-            time.sleep(0.2)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: self.process.poll() is not None or self.answers(), "dockerd answers", 40)
+        if self.answers():
+            return ""
         lines = log.read_text(errors="replace").strip().splitlines()
         return lines[-1][-300:] if lines else "it says nothing"
+
+    def answers(self):
+        return self.docker("info", check=False).returncode == 0
 
     def stop(self):
         if self.process and self.process.poll() is None:

@@ -7,7 +7,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
+
+from tests.e2e.harness import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLONE_NEWNET = 0x40000000
@@ -149,13 +150,10 @@ class Machine:
         return in_network(self.leader)
 
     def wait_for(self, condition, what, timeout=120):
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError, EOFError):
-                if value := condition():
-                    return value
-            time.sleep(0.05)
-        raise AssertionError(f"not within {timeout} s: {what}\n{self.console.read_text(errors='replace')[-3000:]}")
+        try:
+            return wait_for(condition, what, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.console.read_text(errors='replace')[-3000:]}") from None
 
     def status(self, pid):
         """/proc/PID/status of a process, by its number inside."""

@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.request
 
-from tests.e2e.harness import free_port
+from tests.e2e.harness import free_port, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 S3RVER = "3.7.1"
@@ -23,15 +23,15 @@ class Missing(Exception):
 
 
 def wait_for_port(port, process, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    def listens():
         if process.poll() is not None:
             raise Missing(f"{process.args[0]} ended with {process.returncode}")
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise Missing(f"{process.args[0]} does not listen")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    try:
+        wait_for(listens, f"{process.args[0]} listens", seconds)
+    except AssertionError as error:
+        raise Missing(str(error)) from None
 
 
 class Companion:

@@ -150,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         kind, seconds = self.faults.take(self.command)
         if kind == "slow":
-            time.sleep(seconds)
+            time.sleep(seconds)  # the fault itself
         if kind == "reset":
             return self.drop()
         refusals = {"error": (500, "InternalError"), "busy": (503, "SlowDown"), "denied": (403, "AccessDenied"),

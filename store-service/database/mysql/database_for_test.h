@@ -8,9 +8,9 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "lib/testing/eventually.h"
 #include "lib/testing/mariadb.h"
 #include "store-service/database/mysql/batch_rows.h"
 #include "store-service/database/mysql/mysql_database.h"
@@ -36,10 +36,10 @@ inline absl::Status WriteRowsOn(mysql::Connection& connection, const WriteBatch&
 inline std::unique_ptr<Database> OpenForTest(std::string_view url) {
   // As the store does at its start: a node that joins, or sees others join, asks for patience.
   auto opened = OpenMysqlDatabase(MysqlTestOptions(url));
-  for (int tries = 0; absl::IsUnavailable(opened.status()) && tries < 300; ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    opened = OpenMysqlDatabase(MysqlTestOptions(url));
-  }
+  testing::Eventually(std::chrono::seconds(60), [&] {
+    if (absl::IsUnavailable(opened.status())) opened = OpenMysqlDatabase(MysqlTestOptions(url));
+    return !absl::IsUnavailable(opened.status());
+  });
   EXPECT_TRUE(opened.ok()) << opened.status();
   return opened.ok() ? *std::move(opened) : nullptr;
 }

@@ -78,6 +78,7 @@ void Deliver(Shared& shared) {
   for (uint64_t total = 0; total < before + shared.options.messages;) {
     shared.loop.Spawn("count", CountAll(&shared, &clients, &total));
     shared.loop.Run();
+    // Between two looks: looking must not be the load.
     if (total < before + shared.options.messages) usleep(2000);
   }
   const int64_t visible = base::MonotonicMicros();

@@ -93,7 +93,7 @@ class ImapClient(threading.Thread):
                 self.client.shutdown()
             except OSError:
                 pass
-            # A command that was cut off may still be on its way inside.
+            # A command that was cut off may still be on its way inside; nothing tells from outside when it has ended.
             time.sleep(1 if self.pending else 0)
         self.client = None
 
