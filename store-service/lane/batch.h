@@ -25,7 +25,7 @@ struct Batch {
   };
   std::vector<Entry> entries;  // in order; answered after the commit
   std::set<AccountId> accounts;
-  size_t changes = 0;        // operations that wrote something
+  size_t changes = 0;  // operations that wrote something
   // For measuring: when it was committed (milliseconds since 1970), and how long that took.
   int64_t committed_ms = 0;
   int64_t commit_us = 0;
@@ -38,6 +38,9 @@ class CommitObserver {
   virtual void OnCommitted(const Batch& batch) = 0;
   // Another owner has the lane now: what is known of its accounts is no longer kept current here.
   virtual void OnLaneLost(uint32_t lane) = 0;
+  // A batch of this account failed, and whatever became of it is settled now: of what the database
+  // holds something may never come as a batch.
+  virtual void OnDoubt(AccountId) {}
   // The lane is ours from now on; others may have written before.
   virtual void OnLaneTaken(uint32_t) {}
 };

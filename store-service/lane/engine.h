@@ -11,11 +11,13 @@
 //     fails alone.
 //  4. Operations of one account are applied in the order they were submitted.
 
+#include <bitset>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -136,9 +138,10 @@ class LaneEngine {
   void DriveAll(const std::vector<AccountId>& accounts);
 
   net::Task<void> Recover(std::deque<Entries> groups);
+  net::Task<void> Settle(std::deque<Entries>& groups);
   net::Task<absl::Status> RunGroup(Entries& group, Entries& rest);
   net::Task<absl::Status> Prepare(Operation& operation);
-  net::Task<void> FindLostLanes();
+  net::Task<absl::Status> FindLostLanes(std::bitset<base::kLanes> among);
   void LoseLane(uint32_t lane);
   void CountLanes();
 
@@ -159,6 +162,7 @@ class LaneEngine {
   std::unordered_map<AccountId, Slot> slots_;
   std::unordered_set<AccountId> gone_;
   std::vector<AccountId> stalled_;  // waiting for room in a batch
+  std::set<AccountId> doubtful_;    // of a failed batch that is not settled
   std::shared_ptr<Batch> current_;
   std::shared_ptr<Batch> committing_;
   uint64_t committed_ = 0;

@@ -23,7 +23,7 @@ namespace posthorn::store_service {
 // Passes everything on; `fault` may turn a commit's result into something else.
 class FaultyDatabase final : public ForwardingDatabase<Database> {
  public:
-  enum class Fault { kNone, kFailBefore, kUnknownAfter, kUnknownBefore, kFull, kAway };
+  enum class Fault { kNone, kFailBefore, kUnknownAfter, kUnknownBefore, kFull, kAway, kAwayAfter };
   explicit FaultyDatabase(std::unique_ptr<Database> real)
       : ForwardingDatabase(*real), real_(std::move(real)) {}
 
@@ -41,6 +41,9 @@ class FaultyDatabase final : public ForwardingDatabase<Database> {
         return absl::UnknownError("link lost");
       case Fault::kFull:
         return absl::ResourceExhaustedError("disk full");
+      case Fault::kAwayAfter:
+        EXPECT_TRUE(real_->Commit(fence, batch).ok());
+        return Away();
       case Fault::kAway:
         return Away();
     }
@@ -51,6 +54,10 @@ class FaultyDatabase final : public ForwardingDatabase<Database> {
     return real_->OpenSnapshot();
   }
 
+  absl::StatusOr<LaneRow> ReadLane(uint32_t lane) override {
+    if (dead) return Away();
+    return real_->ReadLane(lane);
+  }
   absl::Status RenewLanes(const Fence& lanes, int64_t lease_ms) override {
     return dead ? Away() : real_->RenewLanes(lanes, lease_ms);
   }

@@ -122,6 +122,34 @@ TEST_F(LaneTest, DatabaseThatStaysAwayIsWaitedForOnlyOnce) {
   Stop(std::move(owner));
 }
 
+// A COMMIT that was refused may have happened: nothing is read of the account, and nothing done for
+// anybody, until the database has said what became of it; then observers are told.
+TEST_F(LaneTest, RefusedCommitIsSettledBeforeAnythingElse) {
+  struct Doubts final : CommitObserver {
+    void OnCommitted(const Batch&) override {}
+    void OnLaneLost(uint32_t) override {}
+    void OnDoubt(AccountId account) override { accounts.push_back(account); }
+    std::vector<AccountId> accounts;
+  } doubts;
+  auto owner = MakeOwner({.patience = std::chrono::milliseconds(0)});
+  owner->lanes.AddObserver(&doubts);
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  ASSERT_TRUE(Add(*owner, 2).ok());
+  owner->database.dead = true;
+  owner->database.fault = [] { return Fault::kAwayAfter; };
+  EXPECT_EQ(Add(*owner, 1).status().code(), absl::StatusCode::kUnavailable);
+  owner->database.fault = nullptr;
+  EXPECT_EQ(Add(*owner, 2).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(doubts.accounts.empty());
+  owner->database.dead = false;
+  absl::StatusOr<Uid> next = Add(*owner, 1);
+  while (!next.ok()) next = Add(*owner, 1);
+  EXPECT_EQ(*next, 3u);
+  EXPECT_EQ(doubts.accounts, std::vector<AccountId>{1});
+  EXPECT_EQ(Rows(owner->database, 1).size(), 3u);
+  Stop(std::move(owner));
+}
+
 TEST_F(LaneTest, FullDiskFailsWritesAndNothingElse) {
   auto owner = MakeOwner();
   ASSERT_TRUE(Add(*owner, 1).ok());

@@ -108,22 +108,27 @@ net::Task<void> LaneEngine::RenewLeases() {
     const absl::Status status = co_await RenewAll();
     if (!*alive) co_return;
     well = status.ok();
-    if (status.code() == absl::StatusCode::kAborted) co_await FindLostLanes();
+    if (status.code() == absl::StatusCode::kAborted)
+      (void)co_await FindLostLanes(std::bitset<base::kLanes>().set());
     Evict();
   }
 }
 
-net::Task<void> LaneEngine::FindLostLanes() {
+// kUnavailable: the database does not answer.
+net::Task<absl::Status> LaneEngine::FindLostLanes(std::bitset<base::kLanes> among) {
   for (uint32_t i = 0; i < base::kLanes; ++i) {
-    if (!lanes_[i].held) continue;
+    if (!among[i] || !lanes_[i].held) continue;
     const auto row =
         co_await committer_.Run([database = database_, i] { return database->ReadLane(i); });
-    // Away: it is asked again when something fails next.
-    if (row.status().code() == absl::StatusCode::kUnavailable) co_return;
+    const absl::StatusCode code = row.status().code();
+    if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kUnknown) {
+      co_return base::Unavailable(base::Message(row.status()));
+    }
     if (!row.ok() || !lanes_[i].held || row->epoch == lanes_[i].epoch) continue;
     observe::Warning("store.lane.lost", {{"lane", i}, {"owner", row->owner}});
     LoseLane(i);
   }
+  co_return absl::OkStatus();
 }
 
 void LaneEngine::LoseLane(uint32_t lane) {

@@ -1,5 +1,8 @@
 // What happens when a batch fails: its accounts leave memory, its operations run again by halves.
+// Between the two it is settled what became of it: a COMMIT whose link broke, or that a cluster
+// without quorum refused, may have happened, and its changes come to nobody as a batch.
 
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -10,6 +13,8 @@
 
 namespace posthorn::store_service {
 namespace {
+
+constexpr std::chrono::milliseconds kSettlePause(200);
 
 // The database itself is in trouble: no operation is to blame, running them one by one would only
 // add to it.
@@ -42,6 +47,28 @@ void LaneEngine::DropState(const Batch& batch) {
   }
 }
 
+// Looking at a lane writes to its row, as the batch did that failed: it cannot come after that.
+// Until the database answers nothing can be done for anybody.
+net::Task<void> LaneEngine::Settle(std::deque<Entries>& groups) {
+  const std::shared_ptr<bool> alive = alive_;
+  std::bitset<base::kLanes> lanes;
+  for (const AccountId account : doubtful_) lanes.set(base::LaneOf(account));
+  for (;;) {
+    const absl::Status status = co_await FindLostLanes(lanes);
+    if (!*alive) co_return;
+    if (status.ok()) break;
+    for (Entries& group : std::exchange(groups, {})) {
+      for (Batch::Entry& entry : group) entry.operation->Done(status);
+    }
+    for (auto& [account, slot] : slots_) FailWaiting(slot, status);
+    co_await net::Sleep(*loop_, kSettlePause);
+    if (!*alive) co_return;
+  }
+  for (const AccountId account : std::exchange(doubtful_, {})) {
+    for (CommitObserver* observer : observers_) observer->OnDoubt(account);
+  }
+}
+
 void LaneEngine::Failed(std::shared_ptr<Batch> batch, const absl::Status& status) {
   observe::Warning("store.lane.batch_failed",
                    {{"error", base::Message(status)}, {"operations", batch->entries.size()}});
@@ -50,6 +77,7 @@ void LaneEngine::Failed(std::shared_ptr<Batch> batch, const absl::Status& status
   current_->number = on_top->number + 1;
   DropState(*batch);
   DropState(*on_top);
+  doubtful_ = batch->accounts;
   std::deque<Entries> groups;
   if (FailsAlike(status)) {
     for (Batch::Entry& entry : batch->entries) entry.operation->Done(ForCaller(status));
@@ -66,8 +94,11 @@ void LaneEngine::Failed(std::shared_ptr<Batch> batch, const absl::Status& status
 }
 
 net::Task<void> LaneEngine::Recover(std::deque<Entries> groups) {
-  co_await FindLostLanes();
-  while (!groups.empty()) {
+  const std::shared_ptr<bool> alive = alive_;
+  while (!groups.empty() || !doubtful_.empty()) {
+    if (!doubtful_.empty()) co_await Settle(groups);
+    if (!*alive) co_return;
+    if (groups.empty()) break;
     Entries group = std::move(groups.front());
     groups.pop_front();
     if (group.empty()) continue;
@@ -75,7 +106,6 @@ net::Task<void> LaneEngine::Recover(std::deque<Entries> groups) {
     const absl::Status status = co_await RunGroup(group, rest);
     if (!rest.empty()) groups.push_front(std::move(rest));
     if (status.ok()) continue;
-    if (status.code() == absl::StatusCode::kAborted) co_await FindLostLanes();
     if (group.size() == 1 || FailsAlike(status)) {
       for (Batch::Entry& entry : group) entry.operation->Done(ForCaller(status));
       continue;
@@ -144,6 +174,7 @@ net::Task<absl::Status> LaneEngine::RunGroup(Entries& group, Entries& rest) {
   absl::Status status = co_await Execute(batch);
   if (!status.ok()) {
     DropState(*batch);
+    doubtful_ = batch->accounts;
     group = std::move(batch->entries);
     co_return status;
   }

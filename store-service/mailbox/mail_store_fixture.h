@@ -20,6 +20,7 @@
 #include "lib/testing/run_task.h"
 #include "lib/testing/temp_dir.h"
 #include "store-service/database/sqlite/sqlite_database.h"
+#include "store-service/lane/lane_fixture.h"
 #include "store-service/mailbox/mail_store.h"
 
 namespace posthorn::store_service {
@@ -133,7 +134,7 @@ class MailStoreFixture : public ::testing::Test {
   void StartStore() {
     auto database = OpenSqliteDatabase({.path = dir_.path() + "/mail.db"});
     EXPECT_TRUE(database.ok()) << database.status();
-    database_ = *std::move(database);
+    database_ = std::make_unique<FaultyDatabase>(*std::move(database));
     store_ = std::make_unique<MailStore>(
         MailStore::Parts{loop_, *database_, blobs_, blobs_, accounts_, accounts_},
         MailStore::Options{});
@@ -190,7 +191,7 @@ class MailStoreFixture : public ::testing::Test {
   net::Loop loop_;
   MemoryBlobs blobs_;
   TestAccounts accounts_;
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<FaultyDatabase> database_;
   std::unique_ptr<MailStore> store_;
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<rpc::Client> gateway_;

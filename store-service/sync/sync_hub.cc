@@ -109,6 +109,12 @@ void SyncHub::OnLaneLost(uint32_t lane) {
   }
 }
 
+void SyncHub::OnDoubt(AccountId account) {
+  for (const ViewPtr& view : ViewsOf(account)) {
+    if (const auto session = view->session.lock()) session->Close(view, v1::ViewClosed::AGAIN);
+  }
+}
+
 void SyncHub::EndSessions(AccountId account) {
   for (const ViewPtr& view : ViewsOf(account)) {
     if (const auto session = view->session.lock()) session->Close(view, v1::ViewClosed::DENIED);

@@ -26,6 +26,8 @@ class SyncHub final : public CommitObserver {
 
   void OnCommitted(const Batch& batch) override;
   void OnLaneLost(uint32_t lane) override;
+  // What happened to it may never be told: its views are read anew.
+  void OnDoubt(AccountId account) override;
   // Closes the account's views: DENIED.
   void EndSessions(AccountId account);
 

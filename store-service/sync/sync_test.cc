@@ -258,6 +258,28 @@ TEST_F(SyncTest, DeletedMailboxClosesItsViews) {
   EXPECT_EQ(gateway.Next().closed().reason(), v1::ViewClosed::DELETED);
 }
 
+// A cluster that loses its quorum may refuse a COMMIT that happens all the same: it comes to nobody
+// as a batch, and what comes next hides that something is missing.
+TEST_F(SyncTest, CommitThatHappenedThoughItWasRefusedIsNotMissingFromAnyView) {
+  const MailboxId inbox = Inbox(1);
+  Gateway gateway(loop_, *gateway_);
+  gateway.Open(7, 1, inbox);
+  const v1::SyncReply first = gateway.Next();
+  gateway.OpenAccount(8, 1);
+  gateway.Next();
+  auto fault = FaultyDatabase::Fault::kAwayAfter;
+  database_->fault = [&] { return std::exchange(fault, FaultyDatabase::Fault::kNone); };
+  EXPECT_EQ(DeliverOne(Delivery(1, "one")).outcome(), v1::DeliveryResult::DELIVERED);
+  EXPECT_EQ(DeliverOne(Delivery(1, "two")).outcome(), v1::DeliveryResult::DELIVERED);
+  for (int views = 0; views < 2; ++views) {
+    EXPECT_EQ(gateway.Until(v1::SyncReply::kClosed).closed().reason(), v1::ViewClosed::AGAIN);
+  }
+  gateway.Open(9, 1, inbox, first.chunk().uid_validity(), first.chunk().modseq());
+  const v1::SyncReply news = gateway.Until(v1::SyncReply::kChunk);
+  EXPECT_TRUE(news.chunk().incremental());
+  EXPECT_EQ(news.chunk().rows().uid_size(), 2);
+}
+
 TEST_F(SyncTest, EndedSessionsAreDenied) {
   const MailboxId inbox = Inbox(1);
   Gateway gateway(loop_, *gateway_);

@@ -76,7 +76,10 @@ class Load:
         self.stop_clients.set()
         for client in self.clients:
             client.join(120)
+        if any(client.is_alive() for client in self.clients):
+            self.tell()
         self.check()
+        self.test.assertEqual([client.address for client in self.clients if client.is_alive()], [], "clients that hang")
         queues = self.installation.replicas["delivery-queue"]
         wait_for(lambda: sum(q.metric("posthorn_queue_entries") for q in queues if q.running()) == 0,
                  "the queues are empty", 120)
@@ -99,6 +102,8 @@ class Load:
 
     def tell(self):
         """What the processes had to complain of: for whoever looks into a failure."""
+        for client in self.clients:
+            print(f"--- {client.address} at {client.port}", *client.trail, sep="\n")
         for log in sorted(self.installation.suite.dir.glob("*.log")):
             complaints = [line for line in log.read_text(errors="replace").splitlines()
                           if " warning " in line or " error " in line]

@@ -1,4 +1,5 @@
 """One IMAP client that knows what its account must hold, command by command, through any number of crashes."""
+import collections
 import imaplib
 import random
 import re
@@ -65,6 +66,11 @@ class ImapClient(threading.Thread):
         self.pending = None
         self.counts = {"OK": 0, "NO": 0, "unknown": 0, "happened": 0}
         self.wrong = []
+        # For whoever looks into a failure: what it did last, by the clock.
+        self.trail = collections.deque(maxlen=30)
+
+    def say(self, what):
+        self.trail.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {what}")
 
     # --- the connection ---
 
@@ -73,14 +79,17 @@ class ImapClient(threading.Thread):
         while (self.pending or not self.stop.is_set()) and not self.wrong:
             try:
                 if self.client is None:
+                    self.say("connects")
                     self.client = connect(self.port, self.address, self.password)
+                    self.say("looks at everything")
                     self.selected = None
                     made = made or self.make_mailboxes()
                     self.settle()
                 if not self.stop.is_set():
                     self.step()
                 self.stop.wait(self.pause)
-            except (OSError, imaplib.IMAP4.error, EOFError):
+            except (OSError, imaplib.IMAP4.error, EOFError) as error:
+                self.say(f"{type(error).__name__} {error}")
                 self.drop()
                 self.stop.wait(0.2)
             except AssertionError as error:
@@ -163,6 +172,7 @@ class ImapClient(threading.Thread):
     def command(self, kind, changes, call):
         """`changes`: {mailbox: {uid or "new": (name, flags) or None}}. True when it was answered OK."""
         self.pending = (kind, changes, "not looked at yet")
+        self.say(f"{kind} {changes}")
         answer, data = call()
         if answer == "OK":
             self.counts["OK"] += 1
