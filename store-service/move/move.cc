@@ -117,6 +117,8 @@ absl::Status Move::CopyPart(const MoveTable& table, std::string_view where) {
 absl::Status Move::RefreshSmall() {
   for (const MoveTable& table : MoveTables()) {
     if (table.lead != MoveLead::kNone || !source_->Has(table)) continue;
+    // The sum of just the rows that are copied: what came after it and went again would stay there.
+    ASSIGN_OR_RETURN(const sqlite::Transaction moment, source_->OneMoment(table));
     ASSIGN_OR_RETURN(const MoveSum sum, source_->Sum(table, "1"));
     const auto known = small_.find(&table);
     if (known != small_.end() && known->second == sum) continue;

@@ -48,6 +48,11 @@ class MoveSource {
   // made it.
   absl::Status ExpectKnown();
   bool Has(const MoveTable& table) const { return files_.contains(table.file); }
+  // While it lives all that is read of the table's file is of one moment. For small tables:
+  // SQLite's log grows meanwhile.
+  absl::StatusOr<sqlite::Transaction> OneMoment(const MoveTable& table) {
+    return sqlite::Transaction::Begin(*files_.at(table.file), sqlite::Transaction::Kind::kRead);
+  }
   // `row` gets each row as "(1,_binary'x',NULL)". `where` is SQL, "1" for all.
   absl::Status Read(const MoveTable& table, std::string_view where,
                     const std::function<absl::Status(std::string_view row)>& row);
