@@ -72,8 +72,10 @@ S3Outcome JudgeAnswer(bool complete, long http, std::string_view text) {
   const std::string what = base::StrCat("status ", http, code.empty() ? "" : " ", code);
   if (http == 416) return {};  // Get() knows what it means
   if (IsFull(http, code)) return {.status = base::Exhausted(what)};
-  // Not every server says which; a bucket that is missing must not look like a message that is.
-  if (http == 404 && code != "NoSuchBucket") return {.status = base::NotFound(what)};
+  // Not every server says which; a bucket that is missing must not look like a message that is, nor
+  // the page of a proxy that does not know the way.
+  const bool of_s3 = text.empty() || !code.empty();
+  if (http == 404 && of_s3 && code != "NoSuchBucket") return {.status = base::NotFound(what)};
   const bool busy = http >= 500 || http == 429 || http == 408 || http == 409 ||
                     code == "RequestTimeout" || code == "SlowDown";
   if (busy) return {.status = base::Unavailable(what), .again = true};

@@ -28,6 +28,8 @@ TEST(S3Answers, EachIsMappedToWhatTheStoreDoesAboutIt) {
       {true, 404, "<Error><Code>NoSuchKey</Code></Error>", kNotFound, false, false},
       {true, 404, "", kNotFound, false, false},
       {true, 404, "<Error><Code>NoSuchBucket</Code></Error>", kUnavailable, false, true},
+      {true, 404, "<html><h1>Not Found</h1></html>", kUnavailable, false, true},
+      {true, 404, "default backend - 404", kUnavailable, false, true},
       {true, 403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", kUnavailable, false, true},
       {true, 403, "<Error><Code>QuotaExceeded</Code></Error>", kResourceExhausted, false, false},
       {true, 507, "", kResourceExhausted, false, false},
