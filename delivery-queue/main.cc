@@ -159,7 +159,9 @@ class Queue {
 
   // The journal is another replica's: nothing of it goes on here, and a new one begins.
   void End() {
-    if (life_) life_->Stop();
+    // It was lost while it was opened: whoever opens it notices, and there is one who does.
+    if (!life_) return;
+    life_->Stop();
     life_.reset();
     service_.loop().Spawn("queue.begin", BeginAgain());
   }
