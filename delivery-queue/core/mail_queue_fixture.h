@@ -144,6 +144,7 @@ class MemoryJournal final : public Journal {
   }
   void Done(EntryKey key, Urgency) override { records.erase(key); }
   net::Task<absl::StatusOr<std::string>> Read(EntryKey key) override {
+    if (!away.ok()) co_return away;
     const auto found = records.find(key);
     if (found == records.end()) co_return base::NotFound("finished");
     co_return found->second;
@@ -168,6 +169,7 @@ class MemoryJournal final : public Journal {
   std::map<EntryKey, std::string> records;
   std::map<EntryKey, int> puts;
   std::function<bool(EntryKey)> refuse;
+  absl::Status away;                        // what reads say
   std::optional<std::vector<Stored>> held;  // answers that are on their way for long
   Heir heir;
 

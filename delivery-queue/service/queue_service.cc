@@ -88,6 +88,14 @@ QueuedMessage Describe(const StoredEntry& stored) {
   return message;
 }
 
+// False: finished meanwhile, or damaged, which the log says. A journal that cannot be asked is no
+// reason to say that a message is not there.
+absl::StatusOr<bool> IsThere(const absl::StatusOr<StoredEntry>& stored) {
+  if (stored.ok()) return true;
+  if (absl::IsNotFound(stored.status()) || absl::IsDataLoss(stored.status())) return false;
+  return stored.status();
+}
+
 net::Task<absl::StatusOr<ListQueueReply>> List(LifePtr life, std::string name, ListQueueRequest request) {
   if (life == nullptr) co_return NoLife();
   MailQueue& queue = *life->queue;
@@ -105,7 +113,8 @@ net::Task<absl::StatusOr<ListQueueReply>> List(LifePtr life, std::string name, L
         co_return reply;
       }
       const absl::StatusOr<StoredEntry> stored = co_await queue.Look(key);
-      if (!stored.ok() || !Matches(*stored, request.match())) continue;
+      CO_ASSIGN_OR_RETURN(const bool there, IsThere(stored));
+      if (!there || !Matches(*stored, request.match())) continue;
       *reply.add_messages() = Describe(*stored);
       reply.mutable_messages(reply.messages_size() - 1)->set_replica(name);
     }
@@ -138,12 +147,11 @@ net::Task<absl::StatusOr<ActReply>> Act(LifePtr life, ActRequest request) {
   if (!action) co_return base::Invalid("unknown action");
   std::vector<EntryKey> chosen;
   for (const EntryKey& key : queue.Keys(nullptr, SIZE_MAX)) {
-    if (request.message_ids_size() > 0) {
-      if (Names(request, key)) chosen.push_back(key);
-      continue;
-    }
+    const bool named = request.message_ids_size() > 0;
+    if (named && !Names(request, key)) continue;
     const absl::StatusOr<StoredEntry> stored = co_await queue.Look(key);
-    if (stored.ok() && Matches(*stored, request.match())) chosen.push_back(key);
+    CO_ASSIGN_OR_RETURN(const bool there, IsThere(stored));
+    if (there && (named || Matches(*stored, request.match()))) chosen.push_back(key);
   }
   ActReply reply;
   for (const EntryKey& key : chosen)
