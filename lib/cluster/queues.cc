@@ -8,6 +8,7 @@
 #include <set>
 
 #include "lib/base/strings.h"
+#include "lib/cluster/handle.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 
@@ -196,26 +197,11 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   std::unique_ptr<net::BlockingPool> thread_;
 };
 
-// What its user holds; the calls hold the rest.
-class QueuesHandle final : public Queues {
+class QueuesHandle final : public Handle<Queues, QueuesImpl> {
  public:
-  explicit QueuesHandle(std::shared_ptr<QueuesImpl> impl) : impl_(std::move(impl)) {}
+  using Handle::Handle;
   ~QueuesHandle() override { impl_->Close(); }
   std::vector<Replica> All() override { return impl_->All(); }
-  bool connected() const override { return impl_->connected(); }
-  std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,
-                                      rpc::Flow flow, rpc::CallOptions options) override {
-    return impl_->Start(path, stream, flow, std::move(options));
-  }
-  net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, rpc::Flow flow,
-                                  rpc::CallOptions options,
-                                  const google::protobuf::MessageLite& request,
-                                  google::protobuf::MessageLite& reply) override {
-    return impl_->CallRaw(path, stream, flow, std::move(options), request, reply);
-  }
-
- private:
-  const std::shared_ptr<QueuesImpl> impl_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/base/strings.h"
+#include "lib/cluster/handle.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 #include "lib/rpc/methods/store.h"
@@ -215,27 +216,12 @@ class StoresImpl : public Stores, public std::enable_shared_from_this<StoresImpl
   std::vector<std::unique_ptr<rpc::Client>> gone_;
 };
 
-// What the user owns; the watch and waiting calls hold the rest for as long as they need it.
-class Handle : public Stores {
+class StoresHandle final : public Handle<Stores, StoresImpl> {
  public:
-  explicit Handle(std::shared_ptr<StoresImpl> impl) : impl_(std::move(impl)) {}
+  using Handle::Handle;
   Place PlaceOf(base::AccountId account) const override { return impl_->PlaceOf(account); }
   rpc::Client& At(Place place) override { return impl_->At(place); }
   net::Signal& changed() override { return impl_->changed(); }
-  bool connected() const override { return impl_->connected(); }
-  std::unique_ptr<rpc::RawCall> Start(std::string_view path, std::string_view stream,
-                                      rpc::Flow flow, rpc::CallOptions options) override {
-    return impl_->Start(path, stream, flow, std::move(options));
-  }
-  net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, rpc::Flow flow,
-                                  rpc::CallOptions options,
-                                  const google::protobuf::MessageLite& request,
-                                  google::protobuf::MessageLite& reply) override {
-    return impl_->CallRaw(path, stream, flow, std::move(options), request, reply);
-  }
-
- private:
-  std::shared_ptr<StoresImpl> impl_;
 };
 
 }  // namespace
@@ -243,7 +229,7 @@ class Handle : public Stores {
 std::unique_ptr<Stores> Stores::Create(net::Loop& loop, Options options) {
   auto impl = std::make_shared<StoresImpl>(loop, std::move(options));
   impl->Watch();
-  return std::make_unique<Handle>(std::move(impl));
+  return std::make_unique<StoresHandle>(std::move(impl));
 }
 
 }  // namespace posthorn::cluster

@@ -1,4 +1,5 @@
 """Small clients for the end-to-end tests, below what Python's libraries allow, and messages to send with them."""
+import contextlib
 import imaplib
 import json
 import re
@@ -55,6 +56,15 @@ def inject(suite, data, to=("alice@here.test",), sender="carol@far.test", option
     """Sends by port 25, as another server would."""
     with smtplib.SMTP("127.0.0.1", suite.port("smtp"), timeout=TIMEOUT) as client:
         return client.sendmail(sender, list(to), data, mail_options=list(options))
+
+
+@contextlib.contextmanager
+def submission(port, user="alice@here.test", password="secret", timeout=TIMEOUT):
+    """An SMTP client at a submission port, logged in."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=timeout) as client:
+        client.starttls()
+        client.login(user, password)
+        yield client
 
 
 def imap_login(test, suite, user="alice@here.test", password="secret", port=None):

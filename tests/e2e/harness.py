@@ -35,6 +35,7 @@ def wait_for(condition, what, timeout=TIMEOUT):
             value = condition()
             if value:
                 return value
+            last_error = None
         except (OSError, EOFError, ConnectionError) as error:
             last_error = error
         time.sleep(0.01)

@@ -37,11 +37,13 @@ class Process:
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.text()}")
-            return self.page()[0] == 200
+            page[:] = self.page()
+            return page[0] == 200
+        page = []
         try:
             wait_for(ready, f"{self.name} is ready")
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.text()}") from None
+            raise AssertionError(f"{error}\nit said {page}\n{self.text()}") from None
         return self
 
     def page(self, name="readyz"):
@@ -59,6 +61,34 @@ class Process:
     def port(self, name):
         return self.base + {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110,
                             "pop3s": 995}[name]
+
+
+class Replaceable:
+    """What is one process at a time: `process`, which each start makes anew."""
+
+    process = None
+
+    def wait_ready(self):
+        self.process.wait_ready()
+        return self
+
+    def running(self):
+        process = self.process and self.process.process
+        return process is not None and process.poll() is None
+
+    def drain(self, timeout=60):
+        """As an orchestrator stops it; its exit status."""
+        self.process.process.send_signal(signal.SIGTERM)
+        return self.process.process.wait(timeout)
+
+    def metric(self, name):
+        return self.process.metric(name)
+
+    def port(self, name):
+        return self.process.port(name)
+
+    def text(self):
+        return self.process.text()
 
 
 def start(stack, suite, name, *flags, base=None):

@@ -4,7 +4,7 @@ import socket
 import ssl
 import unittest
 
-from tests.e2e.clients import Raw, imap_login, inject, message, run, uids, unverified, wait_uids
+from tests.e2e.clients import Raw, imap_login, inject, message, run, submission, uids, unverified, wait_uids
 from tests.e2e.harness import TIMEOUT, Dns, free_port, wait_for
 from tests.e2e.test_admin import Admin
 
@@ -166,9 +166,7 @@ class Queue(Admin):
     def test_hold_release_retry_and_remove(self):
         with Dns({"far.test": "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"}) as dns:
             self.cli("set", "settings", f"dns_servers=127.0.0.1@{dns.port}", f"smtp_port={free_port()}")
-            with smtplib.SMTP("127.0.0.1", self.suite.port("submission"), timeout=TIMEOUT) as client:
-                client.starttls()
-                client.login("alice@here.test", "secret")
+            with submission(self.suite.port("submission")) as client:
                 for number in range(3):
                     client.sendmail("alice@here.test", [f"dave{number}@far.test"], message(number, sender="alice@here.test"))
             lines = wait_for(lambda: (found := self.json("queue")["lines"]) and len(found) == 3

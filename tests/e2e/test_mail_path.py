@@ -6,7 +6,7 @@ import smtplib
 import subprocess
 import unittest
 
-from tests.e2e.clients import certificate_file, is_below, run
+from tests.e2e.clients import certificate_file, is_below, run, submission
 from tests.e2e.harness import Dns, Sink, Suite, SuiteCase, wait_for
 
 MESSAGE = (b"From: Carol <carol@far.test>\r\nTo: alice@here.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
@@ -101,9 +101,7 @@ class MailPath(SuiteCase):
                     uid = self.wait_message(client, search=f'SUBJECT "by {port} {mechanism}"')[0]
                     received = client.uid("fetch", uid, "(BODY[HEADER.FIELDS (RECEIVED)])")[1][0][1]
                     self.assertIn(b"with ESMTPSA", received)
-        with smtplib.SMTP("127.0.0.1", self.suite.port("submission")) as client:
-            client.starttls()
-            client.login("alice@here.test", "secret")
+        with submission(self.suite.port("submission")) as client:
             self.assertEqual(client.mail("bob@here.test")[0] // 100, 5, "somebody else's address")
 
     def test_addresses_in_utf8(self):
@@ -161,9 +159,7 @@ class Remote(unittest.TestCase):
                                   "gone.test": "other IN A 127.0.0.1\n"}) as dns, Suite() as suite:
             suite.cli("set", "settings", f"dns_servers=127.0.0.1@{dns.port}", f"smtp_port={sink.port}")
             suite.add_accounts("here.test", "alice")
-            with smtplib.SMTP("127.0.0.1", suite.port("submission")) as client:
-                client.starttls()
-                client.login("alice@here.test", "secret")
+            with submission(suite.port("submission")) as client:
                 client.sendmail("alice@here.test", ["dave@far.test"], MESSAGE)
                 client.sendmail("alice@here.test", ["eve@nowhere.gone.test"], MESSAGE)
             message = wait_for(lambda: sink.messages and sink.messages[0], "the sink has it")

@@ -8,27 +8,26 @@ import sqlite3
 import threading
 import unittest
 
-from tests.e2e.clients import imap_login, message, uids
-from tests.e2e.harness import Dns, Sink, Suite, free_port, free_port_base, wait_for
+from tests.e2e.clients import imap_login, message, submission, uids
+from tests.e2e.harness import Dns, Sink, SuiteCase, free_port, free_port_base, wait_for
 from tests.e2e.processes import start
 
 ALICE = "alice@here.test"
 PATIENCE = 60
 
 
-class QueueReplicas(unittest.TestCase):
+class QueueReplicas(SuiteCase):
+    accounts = ("alice",)
+
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
+        super().setUpClass()
         stack = contextlib.ExitStack()
         cls.addClassCleanup(stack.close)
         cls.dns = stack.enter_context(Dns({"far.test": "@ IN MX 10 mx\nmx IN A 127.0.0.1\n"}))
         cls.sink = stack.enter_context(Sink())
         cls.suite.cli("set", "settings", f"dns_servers=127.0.0.1@{cls.dns.port}", f"smtp_port={cls.sink.port}",
                       "retry_schedule=2s", "spf=false")
-        cls.suite.add_accounts("here.test", "alice")
         cls.count = 0
 
     def setUp(self):
@@ -72,9 +71,7 @@ class QueueReplicas(unittest.TestCase):
             type(self).count += 1
             number = f"{self.count}q{os.getpid()}"
             try:
-                with smtplib.SMTP("127.0.0.1", self.gateway.port("submission"), timeout=90) as client:
-                    client.starttls()
-                    client.login(ALICE, "secret")
+                with submission(self.gateway.port("submission"), ALICE, timeout=90) as client:
                     client.sendmail(ALICE, list(recipients), message(number, sender=ALICE))
             except (smtplib.SMTPException, OSError):
                 continue

@@ -5,8 +5,8 @@ import smtplib
 import socket
 import unittest
 
-from tests.e2e.clients import imap_login, message, run, uids, wait_uids
-from tests.e2e.harness import TIMEOUT, Dns, Sink, Suite, free_port, wait_for
+from tests.e2e.clients import imap_login, message, run, submission, uids, wait_uids
+from tests.e2e.harness import TIMEOUT, Dns, Sink, SuiteCase, free_port, wait_for
 
 HOST = "mail.here.test"
 # Sinks listen on addresses of their own and one port; nobody listens on 127.0.0.99.
@@ -39,12 +39,12 @@ def has_ipv6():
         return False
 
 
-class Remote(unittest.TestCase):
+class Remote(SuiteCase):
+    accounts = ("alice", "bob")
+
     @classmethod
     def setUpClass(cls):
-        cls.suite = Suite()
-        cls.addClassCleanup(cls.suite.__exit__)
-        cls.suite.start()
+        super().setUpClass()
         stack = contextlib.ExitStack()
         cls.addClassCleanup(stack.close)
         cls.dns = stack.enter_context(Dns(ZONES))
@@ -55,13 +55,10 @@ class Remote(unittest.TestCase):
         cls.secure = stack.enter_context(Sink("127.0.0.5", cls.port, tls_files=make_certificate(cls.suite.dir)))
         cls.suite.cli("set", "settings", f"dns_servers=127.0.0.1@{cls.dns.port}", f"smtp_port={cls.port}",
                       f"hostname={HOST}")
-        cls.suite.add_accounts("here.test", "alice", "bob")
         cls.suite.settle()
 
     def send(self, *recipients, number=1):
-        with smtplib.SMTP("127.0.0.1", self.suite.port("submission"), timeout=TIMEOUT) as client:
-            client.starttls()
-            client.login("alice@here.test", "secret")
+        with submission(self.suite.port("submission")) as client:
             client.sendmail("alice@here.test", list(recipients), message(number, sender="alice@here.test"))
 
     def arrives(self, sink, recipient):

@@ -136,26 +136,24 @@ class Cluster(unittest.TestCase):
               f"command line took {asked:.1f} s")
         self.assertLess(took - asked, 12)
 
-    def test_a_second_queue_of_a_name_is_refused_in_words_and_disturbs_nobody(self):
-        first = self.cluster.replicas["delivery-queue"][0]
-        flags = self.cluster.flags("delivery-queue", "127.0.0.1:0")
+    def refuse_second_of(self, first):
+        """Another process of its name says why it ends; `first` goes on."""
+        flags = self.cluster.flags(first.kind, "127.0.0.1:0")
         flags[flags.index("--advertise") + 1] = "127.0.0.1:9"
-        with Process(self.cluster.suite, "delivery-queue", "--name", first.name, *flags) as second:
+        with Process(self.cluster.suite, first.kind, "--name", first.name, *flags) as second:
             self.assertEqual(second.process.wait(20), 1)
             self.assertRegex(second.text(), rf"the name \W*{first.name}\W* is in use by {first.address} \(started 20")
         self.assertTrue(first.running())
+
+    def test_a_second_queue_of_a_name_is_refused_in_words_and_disturbs_nobody(self):
+        first = self.cluster.replicas["delivery-queue"][0]
+        self.refuse_second_of(first)
         self.assertNotIn("queue.journal.lost", first.text())
         self.wait_well()
 
     def test_a_second_store_of_a_name_is_refused_in_words_and_disturbs_nobody(self):
-        first = self.cluster.stores()[0]
         lanes = self.cluster.lanes()
-        flags = self.cluster.flags("store-service", "127.0.0.1:0")
-        flags[flags.index("--advertise") + 1] = "127.0.0.1:9"
-        with Process(self.cluster.suite, "store-service", "--name", first.name, *flags) as second:
-            self.assertEqual(second.process.wait(20), 1)
-            self.assertRegex(second.text(), rf'the name \W*{first.name}\W* is in use by {first.address} \(started 20')
-        self.assertTrue(first.running())
+        self.refuse_second_of(self.cluster.stores()[0])
         self.assertEqual(self.cluster.lanes(), lanes)
         self.wait_well()
 

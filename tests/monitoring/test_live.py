@@ -10,7 +10,7 @@ import smtplib
 import subprocess
 import unittest
 
-from tests.e2e.clients import imap_login, inject, message, unverified, wait_uids
+from tests.e2e.clients import inject, message, unverified, wait_uids
 from tests.e2e.harness import PROCESSES, TIMEOUT, Dns, Sink, Suite, free_port, wait_for
 from tests.monitoring import files
 from tests.monitoring.prometheus import Prometheus

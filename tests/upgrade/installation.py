@@ -9,7 +9,7 @@ import tempfile
 from tests.e2e.clients import run
 from tests.e2e.cluster.installation import Place
 from tests.e2e.harness import BIN, PROCESSES, Suite, free_port_base
-from tests.e2e.processes import Process
+from tests.e2e.processes import Process, Replaceable
 
 NEW = pathlib.Path(BIN)
 OLD = pathlib.Path(os.environ.get("POSTHORN_OLD_BIN") or NEW)
@@ -27,13 +27,13 @@ def next_programs(test):
     return folder
 
 
-class Replica:
+class Replica(Replaceable):
     """One process that keeps its data and its ports when another release takes its place."""
 
     def __init__(self, folder, kind):
         self.folder, self.kind = folder, kind
         self.base = free_port_base() if kind.endswith("gateway") else None
-        self.process = self.programs = None
+        self.programs = None
 
     def start(self, programs):
         data = self.process.data if self.process else None
@@ -45,27 +45,6 @@ class Replica:
         self.programs = programs
         self.process.__enter__()
         return self
-
-    def wait_ready(self):
-        self.process.wait_ready()
-        return self
-
-    def running(self):
-        return self.process is not None and self.process.process.poll() is None
-
-    def drain(self, timeout=60):
-        """As an orchestrator stops it; its exit status."""
-        self.process.process.send_signal(signal.SIGTERM)
-        return self.process.process.wait(timeout)
-
-    def metric(self, name):
-        return self.process.metric(name)
-
-    def port(self, name):
-        return self.process.port(name)
-
-    def text(self):
-        return self.process.text()
 
 
 class Installation:

@@ -10,7 +10,7 @@ import pathlib
 import smtplib
 import tarfile
 
-from tests.e2e.clients import message
+from tests.e2e.clients import message, submission
 from tests.e2e.harness import Suite, wait_for
 from tests.upgrade.inventory import PASSWORD, inventory, login
 
@@ -42,9 +42,7 @@ def send(suite, number, *to):
 
 def submit(suite):
     """Mail to elsewhere: one recipient is here, the other's host does not answer, and it is held."""
-    with smtplib.SMTP("127.0.0.1", suite.port("submission")) as smtp:
-        smtp.starttls()
-        smtp.login("alice@one.test", PASSWORD)
+    with submission(suite.port("submission"), "alice@one.test", PASSWORD) as smtp:
         smtp.sendmail("alice@one.test", ["bob@one.test", LATER], message(900, sender="alice@one.test", to=LATER))
     wait_for(lambda: LATER in (listed := suite.cli("queue", "list").stdout) and "deferred" in listed, "it waits")
     suite.cli("queue", "hold", "--match", "*")

@@ -7,7 +7,7 @@ import subprocess
 
 from tests.e2e.clients import run
 from tests.e2e.harness import PROCESSES, Suite, free_port, free_port_base, wait_for
-from tests.e2e.processes import Process, tls_flags
+from tests.e2e.processes import Process, Replaceable, tls_flags
 
 WORDS = {"store": "store-service", "queue": "delivery-queue", "spam": "spam-service", "admin": "admin-service"}
 
@@ -19,13 +19,13 @@ class Place:
         self.dir, self.bin = folder, programs
 
 
-class Replica:
+class Replica(Replaceable):
     """One process that keeps its name, its address and its data folder when it is started again."""
 
     def __init__(self, installation, kind, name, flags, address=None, base=None):
         self.installation, self.kind, self.name = installation, kind, name
         self.flags, self.address, self.base = flags, address, base
-        self.process, self.generation = None, 0
+        self.generation = 0
 
     def start(self, programs=None):
         """`programs`: a folder of another release's."""
@@ -38,16 +38,9 @@ class Replica:
         self.generation += 1
         return self
 
-    def wait_ready(self):
-        self.process.wait_ready()
-        return self
-
     @property
     def pid(self):
         return self.process.process.pid
-
-    def running(self):
-        return self.process is not None and self.process.process.poll() is None
 
     def send(self, sig):
         self.process.process.send_signal(sig)
@@ -56,24 +49,10 @@ class Replica:
         self.send(signal.SIGKILL)
         self.process.process.wait(30)
 
-    def drain(self, timeout=60):
-        """As an orchestrator stops it."""
-        self.send(signal.SIGTERM)
-        self.process.process.wait(timeout)
-
     def stop(self):
         if self.running():
             self.send(signal.SIGCONT)
             self.process.__exit__()
-
-    def metric(self, name):
-        return self.process.metric(name)
-
-    def port(self, name):
-        return self.process.port(name)
-
-    def text(self):
-        return self.process.text()
 
 
 class Installation:
