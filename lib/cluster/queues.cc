@@ -55,6 +55,7 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
       : loop_(loop), options_(std::move(options)), turn_(static_cast<size_t>(getpid())) {
     if (options_.targets.empty()) options_.targets.emplace_back();
     if (!options_.look_up) options_.look_up = LookUp;
+    for (const std::string& target : options_.targets) meanings_.push_back({target});
     Take(options_.targets);
   }
 
@@ -144,6 +145,19 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
       if (known.target == target) known.rests_until = Clock::now() + kRest;
   }
 
+  // Of each configured target what it stands for; a name that could not be looked up for what it
+  // did before.
+  using Meanings = std::vector<std::vector<std::string>>;
+  void Learn(const Meanings& found) {
+    std::vector<std::string> all;
+    for (size_t i = 0; i < meanings_.size(); ++i) {
+      if (!found[i].empty()) meanings_[i] = found[i];
+      for (const std::string& target : meanings_[i])
+        if (std::find(all.begin(), all.end(), target) == all.end()) all.push_back(target);
+    }
+    Take(all);
+  }
+
   // Clients of targets that are there still go on; calls keep those of others until they end.
   void Take(const std::vector<std::string>& targets) {
     std::vector<Known> now;
@@ -166,24 +180,18 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
       std::shared_ptr<QueuesImpl> self = weak.lock();
       if (!self) co_return;
       net::Loop& loop = self->loop_;
-      net::Task<absl::StatusOr<std::vector<std::string>>> work =
+      net::Task<absl::StatusOr<Meanings>> work =
           self->thread_->Run([look_up = self->options_.look_up, targets = self->options_.targets] {
-            std::vector<std::string> all;
-            for (const std::string& target : targets) {
-              if (!target.starts_with(kDns)) {
-                all.push_back(target);
-                continue;
-              }
-              const std::vector<std::string> found = look_up(target);
-              all.insert(all.end(), found.begin(), found.end());
-            }
-            return all;
+            Meanings found;
+            for (const std::string& target : targets)
+              found.push_back(target.starts_with(kDns) ? look_up(target) : Meanings::value_type());
+            return found;
           });
       self.reset();
-      const absl::StatusOr<std::vector<std::string>> found = co_await std::move(work);
+      const absl::StatusOr<Meanings> found = co_await std::move(work);
       self = weak.lock();
       if (!self) co_return;
-      if (found.ok() && !found->empty()) self->Take(*found);
+      if (found.ok()) self->Learn(*found);
       self.reset();
       co_await net::Sleep(loop, kLookUpAgain);
     }
@@ -191,6 +199,7 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
 
   net::Loop& loop_;
   Options options_;
+  Meanings meanings_;
   std::vector<Known> known_;
   std::vector<std::weak_ptr<Line>> lines_;
   size_t turn_;

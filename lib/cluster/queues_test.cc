@@ -50,7 +50,10 @@ class QueuesTest : public ::testing::Test {
     options.connect = [this](const std::string& target) {
       return std::make_unique<FakeClient>(fakes_[target]);
     };
-    options.look_up = [this](const std::string&) { return addresses_; };
+    options.look_up = [this](const std::string& name) {
+      const auto found = addresses_.find(name);
+      return found != addresses_.end() ? found->second : std::vector<std::string>();
+    };
     queues_ = Queues::Create(loop_, std::move(options));
     return *queues_;
   }
@@ -67,7 +70,7 @@ class QueuesTest : public ::testing::Test {
 
   net::Loop loop_;
   std::map<std::string, Fake> fakes_;
-  std::vector<std::string> addresses_;
+  std::map<std::string, std::vector<std::string>> addresses_;
   std::unique_ptr<Queues> queues_;
 };
 
@@ -143,12 +146,21 @@ TEST_F(QueuesTest, WithNobodyUpSomebodyIsAskedAllTheSame) {
 }
 
 TEST_F(QueuesTest, ANameStandsForAllItsAddresses) {
-  addresses_ = {"10.0.0.1:7002", "10.0.0.2:7002"};
+  addresses_["dns:///queue:7002"] = {"10.0.0.1:7002", "10.0.0.2:7002"};
   Connect({"dns:///queue:7002", "c"});
   EXPECT_THAT(Targets(), ElementsAre("dns:///queue:7002", "c"));
   while (Targets().size() != 3)
     testing::RunTask(loop_, net::Sleep(loop_, std::chrono::milliseconds(1)));
   EXPECT_THAT(Targets(), UnorderedElementsAre("10.0.0.1:7002", "10.0.0.2:7002", "c"));
+}
+
+// Not to be able to ask is not to hear that there is nobody.
+TEST_F(QueuesTest, ANameThatCannotBeLookedUpStandsForWhatItStoodFor) {
+  addresses_["dns:///one:7002"] = {"10.0.0.1:7002"};
+  Connect({"dns:///one:7002", "dns:///two:7002"});
+  while (Targets().front() != "10.0.0.1:7002")
+    testing::RunTask(loop_, net::Sleep(loop_, std::chrono::milliseconds(1)));
+  EXPECT_THAT(Targets(), UnorderedElementsAre("10.0.0.1:7002", "dns:///two:7002"));
 }
 
 }  // namespace
