@@ -17,7 +17,6 @@ namespace posthorn::store_service {
 namespace {
 
 constexpr uint32_t kPruneStep = 1000;
-constexpr uint64_t kBytesASecond = uint64_t{50} << 20;
 constexpr std::chrono::minutes kFirstRound(10);
 constexpr std::chrono::hours kBetweenRounds(24);
 constexpr int64_t kKeepMarkMs = 30LL * 24 * 3600 * 1000;
@@ -43,20 +42,27 @@ absl::StatusOr<Keys> WithoutRows(Database& database, const Keys& keys) {
   return without;
 }
 
-// A scan reads everything: slowly, so that mail has the disk.
-void Pace(uint64_t bytes) {
-  std::this_thread::sleep_for(std::chrono::microseconds(bytes * 1000000 / kBytesASecond));
-}
+struct Reading {
+  BlobStore& blobs;
+  uint64_t bytes_a_second;
+  const std::atomic<bool>& stop;
 
-absl::StatusOr<Keys> AllBlobs(BlobStore& blobs, const std::atomic<bool>& stop) {
+  // A scan reads everything: slowly, so that mail has the disk.
+  void Pace(uint64_t bytes) const {
+    if (bytes_a_second == 0) return;
+    std::this_thread::sleep_for(std::chrono::microseconds(bytes * 1000000 / bytes_a_second));
+  }
+};
+
+absl::StatusOr<Keys> AllBlobs(const Reading& reading) {
   Keys keys;
-  RETURN_IF_ERROR(blobs.ForEach(
+  RETURN_IF_ERROR(reading.blobs.ForEach(
       [&](const BlobRecord& record) {
         keys.push_back(record.ref.key);
-        return !stop.load();
+        return !reading.stop.load();
       },
-      Pace));
-  if (stop.load()) return base::Aborted("the store stops");
+      [&reading](uint64_t bytes) { reading.Pace(bytes); }));
+  if (reading.stop.load()) return base::Aborted("the store stops");
   std::sort(keys.begin(), keys.end());
   return keys;
 }
@@ -68,10 +74,9 @@ struct Scan {
 
 // Blobs without a row; those known from earlier scans keep their time. What is condemned is no
 // suspect.
-absl::StatusOr<Scan> ScanBlobs(Database& database, BlobStore& blobs, int64_t now,
-                               const std::atomic<bool>& stop) {
+absl::StatusOr<Scan> ScanBlobs(Database& database, const Reading& reading, int64_t now) {
   // Blobs first: one that is put after this list was read cannot be on it.
-  ASSIGN_OR_RETURN(const Keys all, AllBlobs(blobs, stop));
+  ASSIGN_OR_RETURN(const Keys all, AllBlobs(reading));
   ASSIGN_OR_RETURN(const Keys without, WithoutRows(database, all));
   ASSIGN_OR_RETURN(std::unique_ptr<ReadSnapshot> snapshot, database.OpenSnapshot());
   ASSIGN_OR_RETURN(const std::vector<SuspectRow> known, snapshot->Suspects());
@@ -153,10 +158,11 @@ net::Task<absl::Status> Collector::Prune() {
 
 net::Task<absl::Status> Collector::FindSuspects(CollectorResult& result) {
   CO_ASSIGN_OR_RETURN(
-      Scan scan, co_await lanes_->readers().Run(
-                     [database = &lanes_->database(), blobs = blobs_, now = Now(), stop = stop_] {
-                       return ScanBlobs(*database, *blobs, now, *stop);
-                     }));
+      Scan scan,
+      co_await lanes_->readers().Run([database = &lanes_->database(), blobs = blobs_, now = Now(),
+                                      stop = stop_, bytes_a_second = options_.scan_bytes_a_second] {
+        return ScanBlobs(*database, {*blobs, bytes_a_second, *stop}, now);
+      }));
   result.blobs = scan.blobs;
   result.suspects = scan.suspects.size();
   co_return co_await lanes_->Between(

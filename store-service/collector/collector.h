@@ -25,11 +25,12 @@
 namespace posthorn::store_service {
 
 struct CollectorOptions {
-  int64_t suspect_ms = 24LL * 3600 * 1000;         // from the first scan without a row
-  int64_t undelete_ms = 7LL * 24 * 3600 * 1000;    // expunged messages keep their bytes so long
-  int64_t deliveries_ms = 7LL * 24 * 3600 * 1000;  // delivery ids are known at least so long
-  int64_t destroy_ms = 3600 * 1000;                // from condemning to destroying
-  std::function<int64_t()> now_ms;                 // tests; empty: the wall clock
+  int64_t suspect_ms = 24LL * 3600 * 1000;            // from the first scan without a row
+  int64_t undelete_ms = 7LL * 24 * 3600 * 1000;       // expunged messages keep their bytes so long
+  int64_t deliveries_ms = 7LL * 24 * 3600 * 1000;     // delivery ids are known at least so long
+  int64_t destroy_ms = 3600 * 1000;                   // from condemning to destroying
+  std::function<int64_t()> now_ms;                    // tests; empty: the wall clock
+  uint64_t scan_bytes_a_second = uint64_t{50} << 20;  // 0: as fast as the disk can
 };
 
 struct CollectorResult {

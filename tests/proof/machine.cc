@@ -59,6 +59,11 @@ class AwayRemote final : public delivery_queue::RemoteDelivery,
 
 net::Task<void> StopMail(store::MailStore& mail) { co_await mail.Stop(); }
 
+// Before that a delivery waits some tenths of a second, as its account may belong to anybody.
+net::Task<void> KnowStores(cluster::Stores& stores) {
+  while (stores.PlaceOf(1) == 0) co_await stores.changed().Wait();
+}
+
 }  // namespace
 
 struct Machine::Parts {
@@ -199,11 +204,11 @@ absl::Status Machine::Parts::OpenQueue() {
                                                           [this] { return queue->Oldest(); });
   MailQueue::Limits limits;
   limits.retry.waits_seconds = {7200};
-  queue =
-      std::make_unique<MailQueue>(MailQueue::Parts{loop, *journal, *directory, *local,
-                                                   remote, remote, [](const common::v1::Event&) {}},
-                                  limits);
-  RETURN_IF_ERROR(testing::RunTask(loop, queue->Recover()));
+  queue = std::make_unique<MailQueue>(MailQueue::Parts{loop, *journal, *directory, *local, remote,
+                                                       remote, [](const common::v1::Event&) {}},
+                                      limits);
+  RunTask(loop, KnowStores(*queue_client));
+  RETURN_IF_ERROR(RunTask(loop, queue->Recover()));
   loop.Spawn("attend",
              delivery_queue::AttendCollector(loop, *queue_client, *queue, journal->id(), "proof"));
   return absl::OkStatus();
@@ -293,6 +298,7 @@ net::Task<absl::Status> Machine::CollectGarbage(int64_t now_ms) {
   // The other clocks are real ones: a message finished just now may come back unfinished.
   options.deliveries_ms = std::numeric_limits<int64_t>::max() / 2;
   options.now_ms = [now_ms] { return now_ms; };
+  options.scan_bytes_a_second = 0;
   store::Collector collector(parts_->mail->lanes(), *parts_->blobs, *parts_->journals_service,
                              options);
   const auto result = co_await collector.RunOnce();
