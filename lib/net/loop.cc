@@ -102,6 +102,9 @@ Loop::Impl::Impl()
       thread(std::this_thread::get_id()) {
   // One that cannot be woken must not begin.
   if (wake_fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  // Asio looks at its epoll only once something has used it, but that has an event from the start:
+  // a loop without a timer or a socket would find it ready at each sleep, and never sleep.
+  const asio::steady_timer first_use(context);
 }
 
 Loop::Impl::~Impl() {

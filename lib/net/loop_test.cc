@@ -94,6 +94,31 @@ TEST(Loop, SleepsInItsSourceAndIsWokenByPostsTimersAndStop) {
   EXPECT_GT(source.sleeps, 0);
 }
 
+// Looks whether anything is ready though nothing happened, ten times at most.
+class LookingSource : public Loop::Source {
+ public:
+  explicit LookingSource(Loop& loop) : loop_(loop) {}
+  void Turn(std::span<pollfd> sleep_on) override {
+    if (sleep_on.empty()) return;
+    ready = poll(sleep_on.data(), sleep_on.size(), 0);
+    if (ready == 0 || ++turns_ == 10) loop_.Stop();
+  }
+  int ready = -1;
+
+ private:
+  Loop& loop_;
+  int turns_ = 0;
+};
+
+// The command line waits for an answer without a timer or a socket of asio's.
+TEST(Loop, SleepsThoughNothingHasUsedAsio) {
+  Loop loop;
+  LookingSource source(loop);
+  loop.SetSource(&source);
+  loop.Run();
+  EXPECT_EQ(source.ready, 0);
+}
+
 TEST(Loop, BusyLoopAsksItsSourceNevertheless) {
   Loop loop;
   PollingSource source;
