@@ -157,10 +157,10 @@ net::Task<absl::Status> ConfigWatch::WatchOnce(std::shared_ptr<State> state) {
   const auto call = std::make_shared<std::unique_ptr<rpc::RawCall>>(
       state->admin.Start(rpc::admin::kConfigWatch.path, "", rpc::Flow::kFree, std::move(options)));
   std::unique_ptr<net::Loop::Timer> silence;
-  const auto heard = [&] {
-    silence = state->loop.After(state->options.silence, [call] { call->reset(); });
+  const auto wait = [&](std::chrono::milliseconds limit) {
+    silence = state->loop.After(limit, [call] { call->reset(); });
   };
-  heard();
+  wait(std::min(state->options.first_word, state->options.silence));
   CO_RETURN_IF_ERROR(co_await (*call)->Write(request));
   if (*call) (*call)->WritesDone();
   while (!state->stopped) {
@@ -170,7 +170,7 @@ net::Task<absl::Status> ConfigWatch::WatchOnce(std::shared_ptr<State> state) {
     if (!*call) continue;
     CO_RETURN_IF_ERROR(more.status());
     if (!*more || state->stopped) break;
-    heard();
+    wait(state->options.silence);
     if (state->away && state->from_admin) observe::Info("config.back");
     state->away = false;
     state->connected->Set(1);

@@ -32,6 +32,9 @@ class ConfigWatch {
     // Admin says a word every two seconds: one that missed three is frozen, or the way to it is
     // cut, which the connection itself notices only after half a minute.
     std::chrono::milliseconds silence{6000};
+    // One that is alive says its first word at once, or after two seconds that there is nothing to
+    // say.
+    std::chrono::milliseconds first_word{3500};
   };
   ConfigWatch(net::Loop& loop, rpc::Client& admin, Options options);
   ~ConfigWatch();

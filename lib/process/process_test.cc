@@ -244,6 +244,23 @@ TEST(ConfigWatch, LeavesAnAdminThatSaysNothingAnyMore) {
   EXPECT_THAT(admin.known, ElementsAre(0, 3));
 }
 
+TEST(ConfigWatch, WaitsLessLongForTheFirstWord) {
+  net::Loop loop;
+  FakeAdmin admin(loop);
+  admin.scripts = {{}, {SettingsReply(4, 200)}};
+  admin.frozen = {0};
+  ConfigWatch watch(loop, admin,
+                    {.process = "smtp-gateway",
+                     .silence = std::chrono::hours(1),
+                     .first_word = std::chrono::milliseconds(20)});
+  watch.OnChange([&](const config::Snapshot&) { loop.Post([&] { loop.Stop(); }); });
+  watch.Start();
+  const auto guard = loop.After(std::chrono::seconds(20), [&] { loop.Stop(); });
+  loop.Run();
+  ASSERT_NE(watch.current(), nullptr);
+  EXPECT_EQ(watch.current()->revision(), 4u);
+}
+
 TEST(Reporter, SpeaksAtOnceOnNewsAndWhenItLeaves) {
   net::Loop loop;
   FakeAdmin admin(loop);

@@ -1,10 +1,17 @@
 #include "lib/rpc/any_client.h"
 
+#include <chrono>
 #include <random>
 #include <utility>
 
 namespace posthorn::rpc {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One that failed is not gone back to for so long, as long as another is not known to be away: the
+// connection of one that is frozen stands, while the other's may only be about to.
+constexpr std::chrono::seconds kRest{5};
 
 bool IsAway(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
@@ -14,13 +21,15 @@ bool IsAway(const absl::Status& status) {
 // waits for a call must not keep connections beyond their loop.
 struct Choice {
   std::vector<std::unique_ptr<Client>> replicas;
+  std::vector<Clock::time_point> rests_until;
   size_t now = 0;
 
-  // The present one, unless it is known to be away and another is not.
+  bool Rests(size_t index) const { return Clock::now() < rests_until[index]; }
+  // The present one; another when this one is known to be away, or rests, and the other is well.
   size_t Pick() {
     for (size_t i = 0; i < replicas.size(); ++i) {
       const size_t next = (now + i) % replicas.size();
-      if (!replicas[next]->connected()) continue;
+      if (!replicas[next]->connected() || Rests(next)) continue;
       now = next;
       break;
     }
@@ -29,6 +38,7 @@ struct Choice {
   // Of many calls that fail together only the first one moves on.
   void Leave(size_t failed) {
     if (replicas.empty()) return;
+    rests_until[failed] = Clock::now() + kRest;
     if (now == failed) now = (failed + 1) % replicas.size();
   }
 };
@@ -84,6 +94,7 @@ class AnyClient final : public Client {
  public:
   explicit AnyClient(std::vector<std::unique_ptr<Client>> replicas) {
     choice_->replicas = std::move(replicas);
+    choice_->rests_until.resize(choice_->replicas.size());
     choice_->now = std::random_device{}() % choice_->replicas.size();
   }
   // Ends the calls that are left.

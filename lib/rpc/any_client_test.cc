@@ -154,6 +154,19 @@ TEST_F(AnyClientTest, LeavesOutWhatIsKnownToBeAway) {
   EXPECT_TRUE(Call().ok());
 }
 
+// The connection of a frozen process stands; that of the other is made by the call that needs it.
+TEST_F(AnyClientTest, DoesNotGoBackToWhoFailedWhileTheOtherConnects) {
+  const size_t used = Used();
+  replicas_[used].answer = absl::DeadlineExceededError("frozen");
+  (void)Call();
+  replicas_[1 - used].connected = false;
+  EXPECT_EQ(Used(), 1 - used);
+  // That one is away indeed: there is nobody else.
+  replicas_[1 - used].answer = absl::UnavailableError("refused");
+  (void)Call();
+  EXPECT_EQ(Used(), used);
+}
+
 TEST_F(AnyClientTest, AStreamThatBreaksOrIsGivenUpGoesOnElsewhere) {
   size_t used = Used();
   replicas_[used].answer = absl::UnavailableError("away");
