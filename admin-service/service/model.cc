@@ -1,5 +1,7 @@
 #include "admin-service/service/model.h"
 
+#include <algorithm>
+
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/config/objects.h"
@@ -41,6 +43,7 @@ void ModelCache::AddSingletons(Model& model) const {
 
 net::Task<absl::Status> ModelCache::Refresh() {
   fresh_ = false;
+  const uint64_t turn = ++asked_;
   const std::shared_ptr<const Model> before = current_;
   CO_ASSIGN_OR_RETURN(const uint64_t head, co_await store_.Head());
   if (head != current_->revision()) {
@@ -53,6 +56,7 @@ net::Task<absl::Status> ModelCache::Refresh() {
     }
   }
   fresh_ = true;
+  answered_ = std::max(answered_, turn);
   co_return absl::OkStatus();
 }
 

@@ -57,6 +57,9 @@ class ModelCache {
   net::Signal& changed() { return changed_; }
   // True while the last Refresh succeeded.
   bool fresh() const { return fresh_; }
+  // How many times the store was asked; and the latest of them that it has answered.
+  uint64_t asked() const { return asked_; }
+  uint64_t answered() const { return answered_; }
 
  private:
   net::Task<absl::StatusOr<std::shared_ptr<const Model>>> Load();
@@ -69,6 +72,8 @@ class ModelCache {
   std::shared_ptr<const Model> current_;
   net::Signal changed_;
   bool fresh_ = false;
+  uint64_t asked_ = 0;
+  uint64_t answered_ = 0;
 };
 
 }  // namespace posthorn::admin_service

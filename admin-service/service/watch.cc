@@ -69,11 +69,15 @@ net::Task<absl::Status> WatchService::Feed(rpc::ServerCall& call, Watcher& watch
                                            uint64_t known) {
   Audience audience(watcher.process);
   bool first = true;
+  const uint64_t asked = models_.asked();
   while (!call.cancelled()) {
     const std::shared_ptr<const Model> model = models_.current();
+    // Another admin-service has told it of a revision that this one is about to read: nobody goes
+    // back for that moment. When the store says so the database itself went back.
+    const bool behind = first && known > model->revision() && models_.answered() <= asked;
     // Before the first read of the store there is nothing to say: defaults would look like a
     // configuration.
-    if (model->revision() != 0 && (first || model->revision() != watcher.revision)) {
+    if (model->revision() != 0 && !behind && (first || model->revision() != watcher.revision)) {
       CO_RETURN_IF_ERROR(co_await call.Write(audience.Next(*model, known)));
       watcher.revision = model->revision();
       first = false;

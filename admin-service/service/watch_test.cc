@@ -89,6 +89,76 @@ TEST_F(WatchTest, WhoHasTheRevisionIsSentNothingAgain) {
   EXPECT_THAT(Sent(gateway.Next(*models_.current(), 1)), UnorderedElementsAre("smtp"));
 }
 
+// A process that knows revision `known` and watches.
+class WatchCall final : public rpc::ServerCall {
+ public:
+  explicit WatchCall(uint64_t known) : known_(known) { context_.role = "smtp-gateway"; }
+  const rpc::CallContext& context() const override { return context_; }
+  net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite& into) override {
+    admin::v1::WatchRequest request;
+    request.set_process("smtp-gateway");
+    request.set_known_revision(known_);
+    into.ParseFromString(request.SerializeAsString());
+    co_return true;
+  }
+  net::Task<absl::Status> Write(const google::protobuf::MessageLite& message) override {
+    said.emplace_back();
+    said.back().ParseFromString(message.SerializeAsString());
+    co_return absl::OkStatus();
+  }
+  bool cancelled() const override { return gone; }
+  void OnCancel(std::function<void()>) override {}
+
+  std::vector<admin::v1::WatchReply> said;
+  bool gone = false;
+
+ private:
+  const uint64_t known_;
+  rpc::CallContext context_;
+};
+
+net::Task<void> Serve(WatchService& service, WatchCall& call, bool& ended) {
+  EXPECT_TRUE((co_await service.Watch(call)).ok());
+  ended = true;
+}
+
+// Refreshes until the process was told something that is no heartbeat, then ends the watch.
+net::Task<void> RefreshUntilTold(net::Loop& loop, ModelCache& models, WatchCall& call,
+                                 const bool& ended) {
+  while (call.said.empty() || call.said.back().heartbeat()) {
+    EXPECT_TRUE((co_await models.Refresh()).ok());
+    models.changed().NotifyAll();
+    co_await net::Sleep(loop, std::chrono::milliseconds(1));
+  }
+  call.gone = true;
+  models.changed().NotifyAll();
+  while (!ended) co_await net::Sleep(loop, std::chrono::milliseconds(1));
+}
+
+TEST_F(WatchTest, WhoComesFromAnAdminThatKnowsMoreIsNotTakenBack) {
+  ModelCache other(loop_, schema_, store_);
+  WatchService service(other);
+  testing::RunTask(loop_, other.Refresh());
+  Put("listener", "smtp", "port=2525");  // known to `models_` only
+  ASSERT_EQ(other.current()->revision(), 1u);
+  WatchCall call(2);
+  bool ended = false;
+  loop_.Spawn("watch", Serve(service, call, ended));
+  testing::RunTask(loop_, RefreshUntilTold(loop_, other, call, ended));
+  for (const admin::v1::WatchReply& reply : call.said) EXPECT_NE(reply.revision(), 1u);
+  EXPECT_EQ(call.said.back().revision(), 2u);
+}
+
+TEST_F(WatchTest, ADatabaseThatWentBackTakesEverybodyBack) {
+  WatchService service(models_);
+  WatchCall call(9);
+  bool ended = false;
+  loop_.Spawn("watch", Serve(service, call, ended));
+  testing::RunTask(loop_, RefreshUntilTold(loop_, models_, call, ended));
+  EXPECT_TRUE(call.said.back().full());
+  EXPECT_EQ(call.said.back().revision(), 1u);
+}
+
 class AuthorityTest : public WatchTest {
  protected:
   absl::StatusOr<Caller> Identify(std::string authorization, std::string role = "") {
