@@ -100,7 +100,13 @@ std::string Wrapped(const std::string& text) {
 }
 
 std::string Problems(const StatusReply& reply) {
-  if (reply.problems().empty()) return "everything works\n";
+  if (reply.problems().empty()) {
+    const auto starting = std::ranges::count_if(
+        reply.processes(), [](const ProcessStatus& process) { return process.starting(); });
+    if (starting == 0) return "everything works\n";
+    return base::StrCat("nothing is wrong; ", starting,
+                        starting == 1 ? " process is starting\n" : " processes are starting\n");
+  }
   std::string out = reply.problems_size() == 1
                         ? "1 thing is wrong:\n"
                         : base::StrCat(reply.problems_size(), " things are wrong:\n");
@@ -109,6 +115,7 @@ std::string Problems(const StatusReply& reply) {
 }
 
 std::string StateOf(const ProcessStatus& process) {
+  if (process.starting() && !process.ready()) return "starting";
   if (!process.alive())
     return process.silent_ms() > 0
                ? base::StrCat("SILENT ", Span(static_cast<int64_t>(process.silent_ms())))

@@ -184,6 +184,15 @@ TEST(StatusText, ShowsLanesLeasesQueuesAndStorage) {
                               "               NOT REACHED, 2.0 KiB in 1 segment\n"));
 }
 
+TEST(StatusText, WhoStartsIsShownAndNothingIsWrong) {
+  StatusReply reply = OneMachine();
+  reply.mutable_processes(1)->set_ready(false);
+  reply.mutable_processes(1)->set_starting(true);
+  const std::string text = StatusText(reply);
+  EXPECT_THAT(text, StartsWith("nothing is wrong; 1 process is starting\n"));
+  EXPECT_THAT(text, HasSubstr("smtp-gateway   mx    starting  0.2.0"));
+}
+
 TEST(StatusText, WithoutAStoreTheRestIsShown) {
   StatusReply reply = OneMachine();
   reply.clear_store();

@@ -4,12 +4,28 @@
 #include <tuple>
 
 namespace posthorn::admin_service {
+namespace {
+
+using admin::v1::ProcessReport;
+
+// Both of one instance.
+bool BeganAnew(const ProcessReport& before, const ProcessReport& now) {
+  return !before.left() && now.has_starting_ms() &&
+         (!before.has_starting_ms() || now.starting_ms() < before.starting_ms());
+}
+
+}  // namespace
 
 void Reports::Put(Words& words, admin::v1::ProcessReport report, int64_t at_ms) {
   Key key{report.process(), report.instance()};
   const auto known = words.find(key);
-  if (known != words.end() && known->second.at_ms > at_ms) return;
-  words.insert_or_assign(std::move(key), Said{std::move(report), at_ms});
+  int64_t crashed_ms = 0;
+  if (known != words.end()) {
+    if (known->second.at_ms > at_ms) return;
+    const bool anew = BeganAnew(known->second.report, report);
+    crashed_ms = anew ? known->second.at_ms : known->second.crashed_ms;
+  }
+  words.insert_or_assign(std::move(key), Said{std::move(report), at_ms, crashed_ms});
 }
 
 void Reports::Take(admin::v1::ProcessReport report, int64_t now_ms) {
@@ -44,19 +60,29 @@ void Reports::TakeWords(const store::v1::MeetReply& words, int64_t now_ms) {
 std::vector<Reports::Heard> Reports::All(int64_t now_ms) const {
   Words words = own_;
   for (const auto& [key, said] : others_) Put(words, said.report, said.at_ms);
-  // The newest word of each name.
-  std::map<Key, int64_t> newest;
+  // The newest word of each name, and when one of it was heard last that never left.
+  struct Name {
+    int64_t newest = 0;
+    int64_t crashed = INT64_MIN / 2;
+  };
+  std::map<Key, Name> names;
   for (const auto& [key, said] : words) {
-    int64_t& at = newest[{said.report.process(), said.report.name()}];
-    at = std::max(at, said.at_ms);
+    Name& name = names[{said.report.process(), said.report.name()}];
+    name.newest = std::max(name.newest, said.at_ms);
+    if (said.crashed_ms != 0) name.crashed = std::max(name.crashed, said.crashed_ms);
+  }
+  for (const auto& [key, said] : words) {
+    Name& name = names[{said.report.process(), said.report.name()}];
+    if (!said.report.left() && said.at_ms < name.newest)
+      name.crashed = std::max(name.crashed, said.at_ms);
   }
   std::vector<Heard> all;
   for (const auto& [key, said] : words) {
     const int64_t silent = now_ms - said.at_ms;
-    const bool followed =
-        silent > kSilentMs && newest[{said.report.process(), said.report.name()}] > said.at_ms;
+    const Name& name = names[{said.report.process(), said.report.name()}];
+    const bool followed = silent > kSilentMs && name.newest > said.at_ms;
     if (said.report.left() || silent > kForgottenMs || followed) continue;
-    all.push_back({said.report, silent});
+    all.push_back({said.report, silent, now_ms - name.crashed <= kCrashedMs});
   }
   std::ranges::sort(all, [](const Heard& a, const Heard& b) {
     return std::forward_as_tuple(a.report.process(), a.report.name(), a.report.instance()) <

@@ -16,6 +16,10 @@ namespace posthorn::admin_service {
 
 // Processes speak every two seconds: who missed three times says nothing any more.
 inline constexpr int64_t kSilentMs = 7000;
+// Who starts is not ready for a while: for so long nothing is wrong with it, unless it comes again
+// after it ended without leaving, so lately.
+inline constexpr uint64_t kStartingMs = 10'000;
+inline constexpr int64_t kCrashedMs = 60'000;
 // Who was silent for so long, or has left, is not spoken of any more.
 inline constexpr int64_t kForgottenMs = 15 * 60 * 1000;
 
@@ -24,6 +28,8 @@ class Reports {
   struct Heard {
     admin::v1::ProcessReport report;
     int64_t silent_ms = 0;
+    // It took the place of one of its name that ended a moment ago without leaving.
+    bool after_crash = false;
   };
 
   // So many starts of processes are remembered; far more than there are.
@@ -41,6 +47,9 @@ class Reports {
   struct Said {
     admin::v1::ProcessReport report;
     int64_t at_ms = 0;
+    // Its last word before it began anew under the same instance (a container's process is always
+    // the first), without having left; 0: none.
+    int64_t crashed_ms = 0;
   };
   using Key = std::pair<std::string, std::string>;  // process, instance
   using Words = std::map<Key, Said>;

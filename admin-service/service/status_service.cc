@@ -46,7 +46,7 @@ net::Task<admin::v1::StatusReply> StatusService::Look() {
   AddHeard(parts_.companions.All(),
            {revision_, base::MonotonicMicros() / 1000 - revision_since_ms_}, reply);
   co_await AddSilentWatchers(reply);
-  AddMissing(parts_.expected, reply);
+  AddMissing(parts_.expected, base::MonotonicMicros() / 1000 - began_ms_, reply);
   AddVersions(reply);
   for (const cluster::Queues::Replica& queue : parts_.queue.All()) {
     AddQueue(co_await queue.client->Call(rpc::queue::kQueueStatus, Limit(),

@@ -8,6 +8,7 @@
 #include "admin-service/service/companions.h"
 #include "admin-service/service/config_service.h"
 #include "admin-service/service/model.h"
+#include "lib/base/clock.h"
 #include "lib/cluster/queues.h"
 
 namespace posthorn::admin_service {
@@ -34,6 +35,7 @@ class StatusService {
   void AddCertificates(admin::v1::StatusReply& reply) const;
 
   const Parts parts_;
+  const int64_t began_ms_ = base::MonotonicMicros() / 1000;
   uint64_t revision_ = 0;
   int64_t revision_since_ms_ = 0;
 };

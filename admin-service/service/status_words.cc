@@ -48,9 +48,10 @@ void AddSentences(const ProcessStatus& process, const ProcessReport& report,
     }
     return;  // what it said before says nothing about now
   }
-  if (!process.ready() && !process.draining())
+  if (!process.ready() && !process.draining() && !process.starting())
     reply.add_problems(base::StrCat(who, " is not ready: ", process.detail()));
-  if (process.config_revision() < head.revision && head.age_ms > kNewRevisionMs) {
+  if (process.config_revision() < head.revision && head.age_ms > kNewRevisionMs &&
+      !process.starting()) {
     reply.add_problems(base::StrCat(who, " uses configuration revision ", process.config_revision(),
                                     ", the newest is ", head.revision));
   }
@@ -75,7 +76,7 @@ std::string WhoIs(const ProcessStatus& process) {
 
 void AddHeard(const std::vector<Reports::Heard>& heard, const ConfigurationHead& head,
               StatusReply& reply) {
-  for (const auto& [report, silent_ms] : heard) {
+  for (const auto& [report, silent_ms, after_crash] : heard) {
     ProcessStatus& out = *reply.add_processes();
     out.set_process(report.process());
     out.set_name(report.name());
@@ -86,6 +87,8 @@ void AddHeard(const std::vector<Reports::Heard>& heard, const ConfigurationHead&
     out.set_alive(silent_ms <= kSilentMs);
     out.set_ready(out.alive() && report.missing().empty());
     out.set_draining(report.draining());
+    out.set_starting(out.alive() && !report.draining() && !after_crash &&
+                     report.has_starting_ms() && report.starting_ms() <= kStartingMs);
     out.set_detail(report.missing());
     if (report.has_certificate_seconds())
       out.set_certificate_seconds(report.certificate_seconds() - silent_ms / 1000);
@@ -94,7 +97,8 @@ void AddHeard(const std::vector<Reports::Heard>& heard, const ConfigurationHead&
   }
 }
 
-void AddMissing(const std::vector<std::string>& expected, StatusReply& reply) {
+void AddMissing(const std::vector<std::string>& expected, int64_t listening_ms,
+                StatusReply& reply) {
   for (const std::string& process : expected) {
     if (std::ranges::any_of(reply.processes(),
                             [&](const ProcessStatus& known) { return known.process() == process; }))
@@ -102,6 +106,8 @@ void AddMissing(const std::vector<std::string>& expected, StatusReply& reply) {
     ProcessStatus& out = *reply.add_processes();
     out.set_process(process);
     out.set_detail("not heard of");
+    out.set_starting(listening_ms <= kSilentMs);
+    if (out.starting()) continue;
     reply.add_problems(
         base::StrCat("no ", process, " is running, or it cannot reach admin-service"));
   }
@@ -140,6 +146,10 @@ void AddStore(absl::StatusOr<store::v1::StoreStatusReply> store, StatusReply& re
 void AddQueue(absl::StatusOr<queue::v1::QueueStatusReply> queue, std::string_view target,
               StatusReply& reply) {
   if (!queue.ok()) {
+    if (std::ranges::any_of(reply.processes(), [](const ProcessStatus& process) {
+          return process.process() == "delivery-queue" && process.starting();
+        }))
+      return;
     const bool local = target.starts_with("unix:");
     reply.add_problems(base::StrCat("the delivery-queue", local ? "" : " at ", local ? "" : target,
                                     " does not answer: ", base::Message(queue.status())));

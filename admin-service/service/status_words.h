@@ -33,13 +33,16 @@ std::string WhoIs(const admin::v1::ProcessStatus& process);
 // something themselves.
 void AddHeard(const std::vector<Reports::Heard>& heard, const ConfigurationHead& head,
               admin::v1::StatusReply& reply);
-// Those of `expected` that have no row get one, and a sentence.
-void AddMissing(const std::vector<std::string>& expected, admin::v1::StatusReply& reply);
+// Those of `expected` that have no row get one; and a sentence, once `listening_ms`, for which this
+// admin-service has run, is so long that they would have spoken.
+void AddMissing(const std::vector<std::string>& expected, int64_t listening_ms,
+                admin::v1::StatusReply& reply);
 // When the rows are of more than one release.
 void AddVersions(admin::v1::StatusReply& reply);
 // A store's answer; or why there is none.
 void AddStore(absl::StatusOr<store::v1::StoreStatusReply> store, admin::v1::StatusReply& reply);
-// A queue's answer; `target` is where it was asked.
+// A queue's answer; `target` is where it was asked. Behind the rows of processes: one that starts
+// need not answer yet.
 void AddQueue(absl::StatusOr<queue::v1::QueueStatusReply> queue, std::string_view target,
               admin::v1::StatusReply& reply);
 // Once, behind all queues.

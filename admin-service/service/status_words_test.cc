@@ -25,6 +25,15 @@ ProcessReport Report(std::string process, std::string name, std::string instance
   return report;
 }
 constexpr ConfigurationHead kHead{7, 60'000};
+constexpr int64_t kLong = 60'000;
+
+// As one that has run for `ms` and was never ready.
+ProcessReport Starting(ProcessReport report, uint64_t ms) {
+  report.set_missing("waiting for configuration");
+  report.set_config_revision(0);
+  report.set_starting_ms(ms);
+  return report;
+}
 
 TEST(StatusWords, AProcessThatIsWellHasARowAndNoSentence) {
   StatusReply reply;
@@ -32,7 +41,7 @@ TEST(StatusWords, AProcessThatIsWellHasARowAndNoSentence) {
   report.set_certificate_seconds(100 * 86400);
   report.add_lags()->set_behind_ms(kLagMs);
   AddHeard({{report, 1500}}, kHead, reply);
-  AddMissing({"imap-gateway"}, reply);
+  AddMissing({"imap-gateway"}, kLong, reply);
   AddVersions(reply);
   ASSERT_EQ(reply.processes_size(), 1);
   EXPECT_EQ(WhoIs(reply.processes(0)), "imap-gateway i-1");
@@ -89,6 +98,28 @@ TEST(StatusWords, WhoDrainsIsNotReadyOnPurpose) {
   EXPECT_THAT(reply.problems(), IsEmpty());
 }
 
+TEST(StatusWords, WhoStartsIsNotReadyForAWhileAndNothingIsWrong) {
+  StatusReply reply;
+  AddHeard({{Starting(Report("delivery-queue", "q-1"), kStartingMs), 0}}, kHead, reply);
+  AddQueue(base::Unavailable("refused"), "10.0.0.1:7002", reply);
+  AddMissing({"spam-service"}, kSilentMs, reply);
+  EXPECT_TRUE(reply.processes(0).starting());
+  EXPECT_TRUE(reply.processes(1).starting()) << "admin-service itself began a moment ago";
+  EXPECT_THAT(reply.problems(), IsEmpty());
+}
+
+TEST(StatusWords, WhoStartsForTooLongOrAgainAfterACrashIsNotReady) {
+  StatusReply reply;
+  AddHeard({{Starting(Report("smtp-gateway", "m-1"), kStartingMs + 1), 0},
+            {Starting(Report("smtp-gateway", "m-2"), 100), 0, true}},
+           {7, 0}, reply);
+  AddMissing({"spam-service"}, kSilentMs + 1, reply);
+  EXPECT_THAT(reply.problems(),
+              ElementsAre("smtp-gateway m-1 is not ready: waiting for configuration",
+                          "smtp-gateway m-2 is not ready: waiting for configuration",
+                          "no spam-service is running, or it cannot reach admin-service"));
+}
+
 TEST(StatusWords, AnOldRevisionIsNamedOnceTheNewOneHasBeenThereForAWhile) {
   ProcessReport report = Report("smtp-gateway", "m-1");
   report.set_config_revision(5);
@@ -123,7 +154,7 @@ TEST(StatusWords, CertificatesThatEndAreNamed) {
 TEST(StatusWords, KindsOfWhichNobodyIsHeardAreNamed) {
   StatusReply reply;
   AddHeard({{Report("imap-gateway", "i-1"), 0}}, kHead, reply);
-  AddMissing({"imap-gateway", "spam-service"}, reply);
+  AddMissing({"imap-gateway", "spam-service"}, kLong, reply);
   EXPECT_EQ(reply.processes_size(), 2);
   EXPECT_THAT(reply.problems(),
               ElementsAre("no spam-service is running, or it cannot reach admin-service"));
@@ -247,6 +278,33 @@ TEST(Reports, AnotherStartOfTheSameNameTakesThePlaceOfOneThatDied) {
   const auto all = reports.All(8000);
   ASSERT_THAT(all, SizeIs(1));
   EXPECT_EQ(all[0].report.instance(), "i-1/200");
+}
+
+TEST(Reports, KnowsWhoBeginsAgainAfterItEndedWithoutLeaving) {
+  for (const char* again : {"1", "2"}) {  // in a container each start is the first process
+    Reports reports;
+    reports.Take(Report("imap-gateway", "crashed", "1"), 1000);
+    reports.Take(Report("imap-gateway", "left", "1"), 1000);
+    ProcessReport last = Report("imap-gateway", "left", "1");
+    last.set_left(true);
+    reports.Take(last, 1100);
+    for (const char* name : {"crashed", "left"})
+      reports.Take(Starting(Report("imap-gateway", name, again), 50), 9000);
+    auto all = reports.All(9000);
+    ASSERT_THAT(all, SizeIs(2));
+    EXPECT_TRUE(all[0].after_crash) << again;
+    EXPECT_FALSE(all[1].after_crash) << again;
+    EXPECT_FALSE(reports.All(1000 + kCrashedMs + 1)[0].after_crash) << again;
+  }
+}
+
+TEST(Reports, WhoCrashesAgainAndAgainAtItsStartIsFoundOut) {
+  Reports reports;
+  for (int start = 0; start < 3; ++start) {
+    for (const uint64_t ms : {0, 500})
+      reports.Take(Starting(Report("imap-gateway", "i-1"), ms), 1000 + start * 1000 + int64_t(ms));
+    EXPECT_EQ(reports.All(1500 + start * 1000)[0].after_crash, start > 0);
+  }
 }
 
 }  // namespace

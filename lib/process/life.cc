@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <utility>
 
 #include "lib/base/clock.h"
 #include "lib/base/status_macros.h"
@@ -30,7 +31,12 @@ constexpr std::chrono::milliseconds kLastWord{500};
 std::string_view Version() { return POSTHORN_VERSION; }
 
 Life::Life(net::Loop& loop, const Service::Options& options, const Flags& flags, Service& service)
-    : loop_(loop), options_(options), flags_(flags), service_(service), drain_(loop) {}
+    : loop_(loop),
+      options_(options),
+      flags_(flags),
+      service_(service),
+      drain_(loop),
+      began_ms_(base::MonotonicMicros() / 1000) {}
 
 Life::~Life() { health_.reset(); }
 
@@ -56,9 +62,9 @@ net::Task<void> Life::Start(std::function<net::Task<absl::Status>()> setup) {
     co_return;
   }
   phase_.clear();
-  metrics_.ready->Set(Missing().empty() ? 1 : 0);
-  if (serves_ && !stopping_) service_.server().SetServing(Missing().empty());
-  if (reporter_) reporter_->Now();
+  if (serves_ && !stopping_)
+    service_.server().SetServing(false);                        // until the next line knows better
+  if (!TellReadiness().empty() && reporter_) reporter_->Now();  // it lacks something else now
   observe::Info("process.ready");
   NotifyManager("READY=1");
 }
@@ -131,6 +137,8 @@ admin::v1::ProcessReport Life::Describe() const {
   report.set_config_revision(config()->revision());
   report.set_missing(Missing());
   report.set_draining(stopping_);
+  if (!was_ready_)
+    report.set_starting_ms(static_cast<uint64_t>(base::MonotonicMicros() / 1000 - began_ms_));
   if (const std::string disk = DiskProblem(flags_.data); !disk.empty()) report.add_problems(disk);
   for (const auto& add : reports_) add(report);
   return report;
@@ -199,18 +207,26 @@ std::string Life::MissingFromOutside() {
   // Shared: the answer may come after the asker gave up.
   auto promise = std::make_shared<std::promise<std::string>>();
   std::future<std::string> answer = promise->get_future();
-  loop_.Post([this, promise] { promise->set_value(Missing()); });
+  loop_.Post([this, promise] { promise->set_value(TellReadiness()); });
   if (answer.wait_for(std::chrono::seconds(1)) != std::future_status::ready)
     return "the event loop is busy or stopped";
   return answer.get();
 }
 
+std::string Life::TellReadiness() {
+  std::string missing = Missing();
+  const bool ready = missing.empty();
+  if (std::exchange(ready_, ready) == ready) return missing;
+  was_ready_ = was_ready_ || ready;
+  if (serves_ && !stopping_) service_.server().SetServing(ready);
+  if (reporter_) reporter_->Now();
+  metrics_.ready->Set(ready ? 1 : 0);
+  return missing;
+}
+
 void Life::Tick() {
   turned_ = base::MonotonicMicros() / 1000;
-  const bool ready = Missing().empty();
-  if (serves_ && !stopping_) service_.server().SetServing(ready);
-  if (reporter_ && ready != (metrics_.ready->value() != 0)) reporter_->Now();
-  metrics_.ready->Set(ready ? 1 : 0);
+  TellReadiness();
   if (tick_due_ != 0)
     metrics_.lag->Set(static_cast<double>(std::max<int64_t>(0, turned_ - tick_due_)) / 1000);
   tick_due_ = turned_ + kTick.count();

@@ -66,6 +66,8 @@ class Life {
   void Tick();
   // What is missing for readiness, "" when nothing; on the loop.
   std::string Missing() const;
+  // The same, and whoever should know hears at once that it has changed.
+  std::string TellReadiness();
   // The same from any other thread.
   std::string MissingFromOutside();
 
@@ -86,6 +88,9 @@ class Life {
   std::vector<std::function<void(const config::Snapshot&)>> early_;
   std::string phase_ = "starting";  // empty once it runs
   bool serves_ = false;
+  bool ready_ = false;  // when it was looked at last
+  bool was_ready_ = false;
+  const int64_t began_ms_;  // of the monotonic clock
   bool stopping_ = false;
   bool cut_short_ = false;
   int exit_code_ = 0;
