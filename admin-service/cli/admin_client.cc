@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -68,12 +69,15 @@ absl::StatusOr<Target> FindTarget(const Arguments& arguments) {
   const std::string dir = Directory(arguments);
   const std::string socket = dir + "/run/admin.cli/sock";
   if (access(socket.c_str(), R_OK | W_OK) == 0) return Target{"unix:" + socket, true};
+  // Who may look there and finds none would be asked for a password that nobody waits for.
+  const bool none = errno == ENOENT && access((dir + "/run").c_str(), R_OK | X_OK) == 0;
   const auto endpoints = up::ReadFile(base::StrCat(dir, "/", up::kEndpointsFile));
   address = endpoints.ok() ? up::ReadVariable(*endpoints, "ADMIN_ADDRESS") : "";
   if (address.empty()) {
     return base::Unavailable(
         base::StrCat("posthorn is not up in ", dir, " (say --dir DIR or --admin ADDRESS)"));
   }
+  if (none) return base::Unavailable(base::StrCat("admin-service does not run in ", dir));
   return Target{address, false};
 }
 

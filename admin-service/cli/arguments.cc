@@ -12,7 +12,7 @@ struct Option {
   std::string_view letter;
   bool value;
 };
-constexpr std::array<Option, 40> kOptions = {
+constexpr std::array<Option, 41> kOptions = {
     {{"--admin", "", true},       {"--dir", "", true},
      {"--user", "", true},        {"--password-file", "", true},
      {"--token-file", "", true},  {"--output", "-o", true},
@@ -32,7 +32,8 @@ constexpr std::array<Option, 40> kOptions = {
      {"--database-ca", "", true}, {"--key-file", "", true},
      {"--blobs", "", true},       {"--s3-endpoint", "", true},
      {"--s3-region", "", true},   {"--s3-credentials-file", "", true},
-     {"--s3-cache", "", true},    {"--version", "", false}}};
+     {"--s3-cache", "", true},    {"--s3-disk-cache", "", true},
+     {"--version", "", false}}};
 
 const Option* Find(std::string_view name) {
   for (const Option& option : kOptions) {

@@ -82,10 +82,10 @@ absl::StatusOr<up::Options> UpOptions(const Arguments& arguments) {
   up::Options options;
   options.dir = Directory(arguments);
   if (arguments.Has("--port-base")) {
-    const auto base = base::ParseInt<int>(arguments.Value("--port-base"));
-    if (!base || *base < 1024 || *base > 64000)
-      return UsageError("--port-base takes 1024 to 64000");
-    options.port_base = *base;
+    const auto port = base::ParseInt<int>(arguments.Value("--port-base"));
+    if (!port || *port < 1024 || *port > up::kHighestPortBase)
+      return UsageError(base::StrCat("--port-base takes 1024 to ", up::kHighestPortBase));
+    options.port_base = *port;
   }
   options.bind = arguments.Value("--bind");
   options.detach = arguments.Has("--detach");

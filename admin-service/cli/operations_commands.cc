@@ -29,12 +29,15 @@ absl::Status QueueList(AdminClient& admin, const Call& call, const std::string& 
   request.set_limit(base::ParseInt<uint32_t>(call.arguments.Value("--limit")).value_or(200));
   ASSIGN_OR_RETURN(const admin::v1::QueueListReply reply,
                    admin.Call(rpc::admin::kOperationsQueueList, std::move(request)));
+  // For scripts, as with status: who did not answer is named here, and may hold more.
+  const absl::Status all =
+      reply.problems().empty() ? absl::OkStatus() : absl::FailedPreconditionError("");
   ASSIGN_OR_RETURN(const bool printed, PrintedAsJson(call, reply));
-  if (printed) return absl::OkStatus();
+  if (printed) return all;
   for (const std::string& problem : reply.problems()) std::cerr << problem << "\n";
   if (reply.lines().empty()) {
-    std::cout << "the queue is empty\n";
-    return absl::OkStatus();
+    std::cout << (all.ok() ? "the queue is empty\n" : "the queues that answer are empty\n");
+    return all;
   }
   std::vector<std::vector<std::string>> rows;
   std::set<std::string> replicas;
@@ -55,7 +58,7 @@ absl::Status QueueList(AdminClient& admin, const Call& call, const std::string& 
   }
   std::cout << Table(titles, rows);
   if (reply.more()) std::cout << "and more (--limit)\n";
-  return absl::OkStatus();
+  return all;
 }
 
 // "2h" ago, or milliseconds since 1970; 0 when not given.

@@ -20,7 +20,7 @@ const std::vector<std::string>& StoreFlags() {
                                    "--database-ca", "--key-file",
                                    "--blobs",       "--s3-endpoint",
                                    "--s3-region",   "--s3-credentials-file",
-                                   "--s3-cache"};
+                                   "--s3-cache",    "--s3-disk-cache"};
   return *kAll;
 }
 

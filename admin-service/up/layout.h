@@ -24,6 +24,8 @@ struct Options {
   std::vector<std::string> processes;
 };
 
+// Above it the processes take none: every listener's port below 10000 comes on top.
+inline constexpr int kHighestPortBase = 55000;
 // The flags of store-service that say where mail lies: database and message files.
 const std::vector<std::string>& StoreFlags();
 
