@@ -22,6 +22,12 @@ observe::Counter* Passes() {
   return kPasses;
 }
 
+observe::Gauge* Scrubs() {
+  static observe::Gauge* const kScrubs = observe::NewGauge(
+      "posthorn_store_scrubs", "1 while this is the store that reads all messages back");
+  return kScrubs;
+}
+
 }  // namespace
 
 void ReportDamage(const BlobDamage& damage) {
@@ -72,6 +78,7 @@ void Scrubber::Pace(uint64_t bytes) {
 void Scrubber::Set(Mode mode) {
   const std::lock_guard lock(mutex_);
   mode_ = mode;
+  Scrubs()->Set(mode == Mode::kReads ? 1 : 0);
 }
 
 bool Scrubber::Reads() {

@@ -63,6 +63,18 @@ class Cluster(unittest.TestCase):
         print(f"IDLE told after the 250: median {statistics.median(times) * 1000:.1f} ms, "
               f"slowest {max(times) * 1000:.1f} ms")
 
+    def test_one_store_scrubs_and_another_goes_on_when_it_dies(self):
+        def scrubs():
+            found = [store for store in self.cluster.stores() if store.metric("posthorn_store_scrubs") == 1]
+            return found if len(found) == 1 else None
+        first = wait_for(scrubs, "one store scrubs")[0]
+        first.kill()
+        second = wait_for(scrubs, "another scrubs")[0]
+        self.assertNotEqual(first.name, second.name)
+        first.start().wait_ready()
+        wait_for(self.cluster.balanced, "lanes are shared out")
+        wait_for(scrubs, "still only one scrubs")
+
     def test_replicas_come_and_go_under_load(self):
         load = Load(self, self.cluster).start()
         load.wait_for_more(200, "mail flows")
