@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <chrono>
+
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
 #include "lib/file/file_system.h"
 #include "lib/net/loop.h"
+#include "lib/observe/metrics.h"
 #include "store-service/blob/local_blob_store.h"
 #include "store-service/blob/registry/sql_segment_registry.h"
 #include "store-service/blob/s3/s3_blob_store.h"
@@ -16,6 +19,7 @@ namespace posthorn::store_service {
 namespace {
 
 constexpr uint64_t kMegabyte = uint64_t{1} << 20;
+constexpr std::chrono::milliseconds kRoomLook{10'000};
 
 std::function<void(std::vector<Completion>)> DeliverOn(net::Loop& loop) {
   return [&loop](std::vector<Completion> batch) {
@@ -95,6 +99,22 @@ absl::StatusOr<MessageFiles> OpenMessageFiles(process::Service& service,
   options.deliver = DeliverOn(service.loop());
   ASSIGN_OR_RETURN(files.blobs, OpenLocalBlobStore(std::move(options)));
   return files;
+}
+
+net::Task<void> WatchRoom(net::Loop* loop, net::BlockingPool* files, BlobStore* blobs) {
+  for (;; co_await net::Sleep(*loop, kRoomLook)) {
+    const auto place =
+        co_await files->Run([blobs]() -> absl::StatusOr<BlobPlace> { return blobs->Place(); });
+    if (!place.ok() || !place->free_bytes || !place->size_bytes) continue;
+    observe::NewGauge("posthorn_store_blob_disk_free_bytes",
+                      "Room left where the bytes of messages lie; none of a bucket",
+                      {{"of", "messages"}})
+        ->Set(static_cast<double>(*place->free_bytes));
+    observe::NewGauge("posthorn_store_blob_disk_size_bytes",
+                      "Size of the disk where the bytes of messages lie; none of a bucket",
+                      {{"of", "messages"}})
+        ->Set(static_cast<double>(*place->size_bytes));
+  }
 }
 
 }  // namespace posthorn::store_service

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/net/loop.h"
+#include "lib/net/task.h"
 #include "lib/process/service.h"
 #include "store-service/blob/blob_store.h"
 #include "store-service/blob/segment_registry.h"
@@ -31,5 +33,8 @@ struct MessageFiles {
 absl::StatusOr<MessageFiles> OpenMessageFiles(process::Service& service,
                                               std::shared_ptr<sql::Database> shared,
                                               std::shared_ptr<sql::WriteGate> gate);
+// Keeps the metrics of the room where the bytes lie; a folder of others may be slow to say, so
+// `files` asks it. All outlive the loop's run.
+net::Task<void> WatchRoom(net::Loop* loop, net::BlockingPool* files, BlobStore* blobs);
 
 }  // namespace posthorn::store_service

@@ -280,6 +280,8 @@ void Store::StartCollector() {
   parts_->collector = std::make_unique<Collector>(mail->lanes(), *parts_->messages.blobs,
                                                   *parts_->journals, CollectorOptions());
   service_.loop().Spawn("collector", parts_->collector->Run());
+  service_.loop().Spawn(
+      "room", WatchRoom(&service_.loop(), parts_->files.get(), parts_->messages.blobs.get()));
 }
 
 void Store::FollowConfiguration() {
