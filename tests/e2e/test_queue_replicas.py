@@ -168,6 +168,13 @@ class QueueReplicas(SuiteCase):
         self.sink.replies.clear()
         operator("queue", "retry", "--match", "far.test")
         self.all_arrived()
+        self.assertEqual(operator("queue", "list"), "the queue is empty\n")
+        self.queues["q2"].process.terminate()
+        self.queues["q2"].process.wait(30)
+        # What it may hold is not known.
+        result = self.suite.cli("--admin", socket, "--password-file", password, "queue", "list", check=False)
+        self.assertEqual((result.returncode, result.stdout), (1, "the queues that answer are empty\n"))
+        self.assertIn(str(self.ports["q2"][1]), result.stderr)
 
 
 if __name__ == "__main__":

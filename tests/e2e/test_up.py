@@ -5,11 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
+from tests.deploy.flags import flags_of
 from tests.e2e.clients import Raw, imap_login, inject, message, run, uids, wait_uids
-from tests.e2e.harness import BIN, PROCESSES, ROOT, TIMEOUT, Suite, wait_for
+from tests.e2e.harness import BIN, PROCESSES, ROOT, TIMEOUT, Suite, free_port, wait_for
 
 SECOND_START = 3.0  # seconds, promised
 
@@ -98,6 +100,7 @@ class Up(unittest.TestCase):
             began = time.monotonic()
             suite.start()
             self.assertLess(time.monotonic() - began, SECOND_START)
+            self.assertTrue((text := suite.cli("status").stdout).startswith("everything works\n"), text)
             self.assertEqual(len(uids(imap_login(self, suite))), 1)
 
     def test_stopping_says_good_bye(self):
@@ -183,13 +186,28 @@ class Up(unittest.TestCase):
     def test_wrong_use_is_explained(self):
         posthorn = BIN / "posthorn"
         for arguments, expected in (((), "COMMAND"), (("upp",), "upp"), (("up", "--port-base", "x"), "port-base"),
+                                    (("up", "--port-base", "55001"), "1024 to 55000"),
                                     (("up", "--nonsense"), "--nonsense"), (("--dir", "/nowhere", "status"), "/nowhere")):
             with self.subTest(arguments=arguments):
                 result = run(posthorn, *arguments, check=False)
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn(expected, (result.stdout + result.stderr).decode())
+        # A wrong port base is complained of behind all flags that it does not know.
+        for flag in flags_of("store-service") - flags_of("spam-service"):
+            with self.subTest(flag=flag):
+                said = run(posthorn, "up", flag, "x", "--port-base", "1", check=False).stderr.decode()
+                self.assertIn("--port-base", said)
         for word in ("status", "apply", "trace", "queue", "up", "down", "passwd", "completion", "explain"):
             self.assertIn(word, run(posthorn, "--help").stdout.decode())
+
+
+    def test_nobody_is_asked_for_a_password_while_admin_service_is_down(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "run").mkdir()
+            (pathlib.Path(folder) / "endpoints.env").write_text(f"ADMIN_ADDRESS='127.0.0.1:{free_port()}'\n")
+            result = run(BIN / "posthorn", "--dir", folder, "status", check=False)
+            self.assertEqual(result.returncode, 3)
+            self.assertIn(f"admin-service does not run in {folder}", result.stderr.decode())
 
 
 class Demo(unittest.TestCase):
