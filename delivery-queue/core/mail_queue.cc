@@ -158,6 +158,7 @@ net::Task<void> MailQueue::ExpandAndRun(ActivePtr active) {
     });
   }
   while (waiting > 0) co_await stored.Wait();
+  if (!*alive) co_return;
   // A list without members: nothing is left to do.
   if (pages->empty())
     for (RecipientState& state : *active->stored->mutable_states()) state.set_phase(RecipientState::DONE);

@@ -72,6 +72,18 @@ TEST_F(RecoveryTest, PagesOfABrokenExpansionDoNotEndTheNewOnes) {
   EXPECT_THAT(store_.copies, SizeIs(2500));
 }
 
+TEST_F(RecoveryTest, AnExpansionThatOutlivesItsQueueWritesNothing) {
+  const Entry entry = Message("x@far.test", {"list@a.test"});
+  memory_->held.emplace();
+  memory_->Inherit(PartOf(entry, 0), Page(entry, 0));
+  memory_->heir.end(true);
+  RunUntil([&] { return memory_->puts.contains(PartOf(entry, 2)); });
+  queue_.reset();
+  memory_->Release();
+  Turn();
+  EXPECT_FALSE(memory_->puts.contains(PartOf(entry, 0)));
+}
+
 TEST_F(RecoveryTest, WhatIsInheritedIsDeliveredWhenTheNextMessageOrTheEndIsTold) {
   const Entry one = Message("x@far.test", {"alice@a.test"});
   const Entry two = Message("x@far.test", {"bob@a.test"});
