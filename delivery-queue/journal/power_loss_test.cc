@@ -64,8 +64,7 @@ std::string Violation(const std::vector<file::Operation>& log, const file::Power
   if (!journal.ok()) return base::StrCat("cannot be opened: ", base::Message(journal.status()));
   std::set<EntryKey> live;
   const auto visit = [&](EntryKey key, const std::string&) { live.insert(key); };
-  if (!testing::RunTask(loop, (*journal)->ForEach(visit)).ok())
-    return "cannot be read";
+  if (!testing::RunTask(loop, (*journal)->ForEach(visit)).ok()) return "cannot be read";
   std::set<int> put, done, gone;
   for (const std::string& mark : file::MarksBefore(log, loss.count)) {
     const int n =
@@ -96,7 +95,8 @@ TEST(JournalPowerLoss, WhatWasAnsweredIsThereAndWhatIsFinishedStaysGone) {
 }
 
 TEST(JournalPowerLoss, LeavingOutTheSyncOfABatchIsNoticed) {
-  if (!file::HasTestHooks()) GTEST_SKIP() << "built without test hooks";
+  if (!file::HasTestHooks())
+    GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS: all builds but release run it";
   file::SkipSyncForTest("journal.batch");
   const std::vector<file::Operation> log = RecordRun();
   file::SkipSyncForTest("");
@@ -104,7 +104,8 @@ TEST(JournalPowerLoss, LeavingOutTheSyncOfABatchIsNoticed) {
 }
 
 TEST(JournalPowerLoss, LeavingOutTheSyncOfANewFilesNameIsNoticed) {
-  if (!file::HasTestHooks()) GTEST_SKIP() << "built without test hooks";
+  if (!file::HasTestHooks())
+    GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS: all builds but release run it";
   file::SkipSyncForTest("journal.directory");
   const std::vector<file::Operation> log = RecordRun();
   file::SkipSyncForTest("");

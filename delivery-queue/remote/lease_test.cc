@@ -42,7 +42,7 @@ TEST_F(LeaseTest, NoTransactionBeginsWithoutPermission) {
   Submit(Message({"a@far.test"}));
   testing::RunTask(loop_, [](net::Loop& loop, SmtpSink& sink) -> net::Task<void> {
     while (sink.connections == 0) co_await net::Sleep(loop, std::chrono::milliseconds(1));
-    co_await net::Sleep(loop, std::chrono::milliseconds(50));
+    co_await net::Sleep(loop, std::chrono::milliseconds(50));  // no command comes
   }(loop_, sink_));
   EXPECT_THAT(sink_.commands, Not(Contains("DATA")));
   permits_ = 1;

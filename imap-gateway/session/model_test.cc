@@ -74,6 +74,7 @@ class Model {
     // What has been said must suffice: two NOOPs tell the rest.
     f_.store.Jitter(0);
     for (Client& client : clients_) co_await Do(&client, "NOOP", true);
+    // For what the streams carry without being asked.
     co_await net::Sleep(f_.loop, std::chrono::milliseconds(50));
     for (Client& client : clients_) co_await Do(&client, "NOOP", true);
     for (Client& client : clients_) {

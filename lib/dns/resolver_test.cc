@@ -150,7 +150,7 @@ TEST(ResolverEnd, LoopMayEndWhileQuestionsAreUnderWay) {
   net::Loop loop;
   resolver = UnboundResolver::Create(loop, {{hole.address()}, ""}).value();
   for (int i = 0; i < 10; ++i) loop.Spawn("test", AskForNothing(resolver.get()));
-  RunTask(loop, net::Sleep(loop, milliseconds(20)));
+  RunTask(loop, net::Sleep(loop, milliseconds(20)));  // they are asked, and never answered
   resolver.reset();
 }
 

@@ -122,7 +122,7 @@ TEST(Replay, AtomicallyReplacedFileIsTheOldOrTheNewOneAfterAnyPowerLoss) {
 }
 
 TEST(Replay, LeavingOutEitherSyncIsNoticed) {
-  if (!HasTestHooks()) GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS";
+  if (!HasTestHooks()) GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS: all builds but release run it";
   for (const std::string name : {"t.file", "t.dir"}) {
     const Folder folder;
     SkipSyncForTest(name);

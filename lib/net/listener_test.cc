@@ -172,7 +172,7 @@ TEST(Listener, PausesWhileNoFilesAreLeftAndGoesOnAfterwards) {
   tight.rlim_cur = static_cast<rlim_t>(lowest_free) + 1;
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
   const auto waiting = Dial(loop, *listener);
-  RunTask(loop, Sleep(loop, milliseconds(20)));
+  RunTask(loop, Sleep(loop, milliseconds(20)));  // it is not accepted, and nothing ends
   EXPECT_EQ(listener->sessions(), 1u);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_EQ(Line(loop, *waiting), "220 127.0.0.1");

@@ -230,15 +230,15 @@ TEST_F(ServerTest, ReflectionDescribesTheServicesOnOffer) {
   Run(Reflect(client->Start(pub::kReflectionInfo.path, "", Flow::kFree, {})));
 }
 
-net::Task<absl::StatusOr<Event>> SlowEcho(net::Loop& loop, std::shared_ptr<bool> begun,
+net::Task<absl::StatusOr<Event>> SlowEcho(net::Loop& loop, std::shared_ptr<int> begun,
                                           Event event) {
-  *begun = true;
+  ++*begun;
   co_await net::Sleep(loop, milliseconds(50));
   co_return event;
 }
 TEST_F(ServerTest, AStoppingServerLetsCallsFinish) {
   constexpr Method<Event, Event> kSlow{"/posthorn.test.Test/Slow"};
-  const auto begun = std::make_shared<bool>(false);
+  const auto begun = std::make_shared<int>(0);
   StartServer(true, [&](Server& server) {
     server.Handle<Event, Event>(kSlow, {}, [this, begun](const CallContext&, Event event) {
       return SlowEcho(loop(), begun, std::move(event));
@@ -257,9 +257,8 @@ TEST_F(ServerTest, AStoppingServerLetsCallsFinish) {
           }(*client, kSlow, stream, result));
     }
   });
-  Run([](net::Loop& l, std::shared_ptr<bool> b) -> net::Task<void> {
-    while (!*b) co_await net::Sleep(l, milliseconds(1));
-    co_await net::Sleep(l, milliseconds(10));
+  Run([](net::Loop& l, std::shared_ptr<int> b) -> net::Task<void> {
+    while (*b < 2) co_await net::Sleep(l, milliseconds(1));
   }(loop(), begun));
   StopServer(milliseconds(5000));
   EXPECT_EQ(streamed.get_future().get(), absl::OkStatus());

@@ -94,9 +94,6 @@ class Conformance : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     const std::string form = GetParam();
-    if (form == "Given" && std::getenv("POSTHORN_S3") == nullptr) {
-      GTEST_SKIP() << "no object store is given in POSTHORN_S3";
-    }
     if (form == "Local") place_ = std::make_unique<LocalPlace>();
     if (form == "Shared") place_ = std::make_unique<SharedPlace>();
     if (form == "S3") place_ = std::make_unique<StrictPlace>();
@@ -249,7 +246,14 @@ TEST_P(Conformance, DestroyedMessagesAreGoneAndTheOthersKeepTheirKeys) {
   EXPECT_TRUE(store->Damage().empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, Conformance, testing::Values("Local", "Shared", "S3", "Given"),
+// Those that are to be had here: an object store may be given in POSTHORN_S3.
+std::vector<const char*> Forms() {
+  std::vector<const char*> forms = {"Local", "Shared", "S3"};
+  if (std::getenv("POSTHORN_S3") != nullptr) forms.push_back("Given");
+  return forms;
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, Conformance, testing::ValuesIn(Forms()),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

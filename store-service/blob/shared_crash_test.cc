@@ -186,7 +186,8 @@ TEST(SharedPowerLoss, EverythingAnsweredIsReadableAfterAnyPrefix) {
 }
 
 TEST(SharedPowerLoss, LeavingOutASyncIsNoticed) {
-  if (!file::HasTestHooks()) GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS";
+  if (!file::HasTestHooks())
+    GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS: all builds but release run it";
   for (const char* name : {"segment.commit", "segment.upload", "segment.head", "segment.dir",
                            "segment.rewrite", "segment.rewrite.dir"}) {
     const Folder folder;

@@ -156,7 +156,8 @@ TEST_F(PowerLossTest, LeavingOutAnySyncBreaksAPromise) {
 
 // The build itself, with a sync left out, is what Without() says it is.
 TEST_F(PowerLossTest, ABuildWithoutASyncBreaksAPromise) {
-  if (!file::HasTestHooks()) GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS";
+  if (!file::HasTestHooks())
+    GTEST_SKIP() << "needs POSTHORN_TEST_HOOKS: all builds but release run it";
   for (const char* name : {"segment.commit", "journal.batch"}) {
     file::SkipSyncForTest(name);
     const auto recording = Record(seed_);

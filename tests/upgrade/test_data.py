@@ -144,7 +144,7 @@ class Newer(unittest.TestCase):
                     connection.commit()
                 self.refused(suite, BIN)
 
-    @unittest.skipUnless(OLD, "POSTHORN_OLD_BIN is not given")
+    @unittest.skipUnless(OLD, "POSTHORN_OLD_BIN is not given: there is no older program")
     def test_the_older_release_refuses_what_this_one_migrated(self):
         with opened(RELEASES[-1]) as suite:
             suite.stop()

@@ -26,7 +26,7 @@ class Rolling(Steps, unittest.TestCase):
     def test_servers_first(self):
         self.roll((*SERVERS, *GATEWAYS))
 
-    @unittest.skipIf(OLD == NEW, "POSTHORN_OLD_BIN is not given")
+    @unittest.skipIf(OLD == NEW, "POSTHORN_OLD_BIN is not given: the other order is enough for programs of one release")
     def test_gateways_first(self):
         self.roll((*GATEWAYS, *reversed(SERVERS)))
 
