@@ -9,6 +9,7 @@
 #include "admin-service/service/bootstrap.h"
 #include "lib/base/status_macros.h"
 #include "lib/base/strings.h"
+#include "lib/file/file_system.h"
 #include "lib/observe/log.h"
 
 namespace posthorn::admin_service {
@@ -96,13 +97,19 @@ net::Task<absl::Status> Admin::Bootstrap() {
   const auto done =
       co_await config_.editor().Run(NewObjects(std::move(objects)), {"posthorn", "first start"});
   if (!done.ok()) {
-    if (kept) unlink(options_.password_file.c_str());
+    // Without an answer it may be the administrator's. And another admin-service that was faster
+    // may have put its own into the same file.
+    const bool unknown =
+        absl::IsUnavailable(done.status()) || absl::IsDeadlineExceeded(done.status());
+    if (kept && !unknown && HasPassword(password)) unlink(options_.password_file.c_str());
     // What we would begin with must be valid: a fault of the program, not of its surroundings.
     if (absl::IsInvalidArgument(done.status())) {
       observe::Error("admin.bootstrap", {{"reason", base::Message(done.status())}});
     }
     co_return done.status();
   }
+  // One that was slower may have put its own there.
+  if (kept && !HasPassword(password)) KeepPassword(password);
   observe::Info("admin.first_start",
                 {{"administrator", "admin"}, {"password_file", options_.password_file}});
   if (!kept) std::cout << "Administrator \"admin\" has the password " << password << std::endl;
@@ -119,6 +126,11 @@ bool Admin::KeepPassword(const std::string& password) const {
   if (fd >= 0) close(fd);
   if (!written) observe::Error("admin.password_file", {{"path", options_.password_file}});
   return written;
+}
+
+bool Admin::HasPassword(const std::string& password) const {
+  const auto now = file::ReadWhole(file::Real(), options_.password_file);
+  return now.ok() && *now == password + "\n";
 }
 
 net::Task<void> Admin::Follow() {

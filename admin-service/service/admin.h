@@ -42,6 +42,8 @@ class Admin {
   net::Task<void> Follow();
   // In the file; false when there is none.
   bool KeepPassword(const std::string& password) const;
+  // Whether it is what the file holds now.
+  bool HasPassword(const std::string& password) const;
 
   net::Loop& loop_;
   const Options options_;
