@@ -81,18 +81,18 @@ TEST_F(RenewalTest, ACallUnderWayGoesOnWhereItBegan) {
   StartTlsServer(Make("store-service"));
   const auto credentials = Make("smtp-gateway");
   auto client = ClientAs(credentials);
+  std::vector<std::unique_ptr<RawCall>> calls;
   for (const char* stream : {"", "s"}) {
-    std::unique_ptr<RawCall> call;
-    OnLoop([&] { call = client->Start(kChat.path, stream, Flow::kFree, {}); });
-    Run(Say(*call, "before"));
-    PutFiles("smtp-gateway", IdentityOf("smtp-gateway"), authority_.certificate_pem);
-    Look(credentials);
-    EXPECT_TRUE(RoleSeen(*client, stream).ok());
-    // Longer than it takes to let go of connections that nobody uses.
-    Run(net::Sleep(loop(), milliseconds(2500)));
-    Run(Say(*call, "after"));
-    OnLoop([&] { call.reset(); });
+    OnLoop([&] { calls.push_back(client->Start(kChat.path, stream, Flow::kFree, {})); });
+    Run(Say(*calls.back(), "before"));
   }
+  PutFiles("smtp-gateway", IdentityOf("smtp-gateway"), authority_.certificate_pem);
+  Look(credentials);
+  for (const char* stream : {"", "s"}) EXPECT_TRUE(RoleSeen(*client, stream).ok());
+  // Longer than it takes to let go of connections that nobody uses.
+  Run(net::Sleep(loop(), milliseconds(2500)));
+  for (const auto& call : calls) Run(Say(*call, "after"));
+  OnLoop([&] { calls.clear(); });
   StopTlsServer();
 }
 

@@ -7,8 +7,10 @@ namespace {
 
 class GaleraStoresTest : public ReplicasTest {
  protected:
+  // One for all tests; who kills a node comes last.
+  static void SetUpTestSuite() { cluster_ = posthorn::testing::GaleraCluster::Start(); }
+  static void TearDownTestSuite() { cluster_.reset(); }
   void SetUp() override {
-    cluster_ = posthorn::testing::GaleraCluster::Start();
     ASSERT_NE(cluster_, nullptr);
     ReplicasTest::SetUp();
   }
@@ -31,9 +33,20 @@ class GaleraStoresTest : public ReplicasTest {
     }
   }
 
-  std::unique_ptr<posthorn::testing::GaleraCluster> cluster_;
+  static inline std::unique_ptr<posthorn::testing::GaleraCluster> cluster_;
   int opened_ = 0;
 };
+
+// A look-up right after a commit elsewhere sees it, though its node applies it a moment later.
+TEST_F(GaleraStoresTest, CatchingUpOnAnotherNodeMissesNothing) {
+  ASSERT_TRUE(Commit(a(), {Domain("example.org")}).ok());
+  for (int i = 0; i < 50; ++i) {
+    const std::string address = base::StrCat("a", i, "@example.org");
+    ASSERT_TRUE(Commit(a(), {Account(address)}).ok());
+    ASSERT_TRUE(Run(b().CatchUp()).ok());
+    ASSERT_EQ(Resolve(b().model(), address).kind, Resolution::Kind::kAccount) << address;
+  }
+}
 
 TEST_F(GaleraStoresTest, CommitsOnTwoNodesHaveOneOrderAndSurviveTheDeathOfOne) {
   constexpr int kEach = 20;
@@ -53,17 +66,6 @@ TEST_F(GaleraStoresTest, CommitsOnTwoNodesHaveOneOrderAndSurviveTheDeathOfOne) {
   ASSERT_TRUE(Run(b().CatchUp()).ok());
   EXPECT_EQ(b().head(), 2U * kEach + 1);
   EXPECT_EQ(Run(b().History({.limit = 1000})).value().size(), 2U * kEach + 1);
-}
-
-// A look-up right after a commit elsewhere sees it, though its node applies it a moment later.
-TEST_F(GaleraStoresTest, CatchingUpOnAnotherNodeMissesNothing) {
-  ASSERT_TRUE(Commit(a(), {Domain("example.org")}).ok());
-  for (int i = 0; i < 50; ++i) {
-    const std::string address = base::StrCat("a", i, "@example.org");
-    ASSERT_TRUE(Commit(a(), {Account(address)}).ok());
-    ASSERT_TRUE(Run(b().CatchUp()).ok());
-    ASSERT_EQ(Resolve(b().model(), address).kind, Resolution::Kind::kAccount) << address;
-  }
 }
 
 }  // namespace

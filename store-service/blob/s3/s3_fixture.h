@@ -33,6 +33,12 @@ class S3 : public testing::Test {
             .cache_bytes = 0,
             .on_damage = [](const BlobDamage&) {}};
   }
+  // For faults that stay.
+  S3BlobOptions Impatient(std::string writer) {
+    S3BlobOptions options = Options(std::move(writer));
+    options.timing.give_up_ms = 500;
+    return options;
+  }
   std::unique_ptr<BlobStore> OpenWith(S3BlobOptions options) {
     auto store = OpenS3BlobStore(std::move(options));
     EXPECT_TRUE(store.ok()) << store.status();

@@ -90,7 +90,7 @@ TEST_F(S3Loss, RepeatedPutsMakeOneObject) {
 }
 
 TEST_F(S3Loss, ObjectWhoseAnswerNeverCameIsFoundAsRubbishAndFreed) {
-  const auto a = Open("a");
+  const auto a = OpenWith(Impatient("a"));
   const BlobRef first = AppendNow(*a, "first").value();
   server_.Fault("applied", 1'000'000, "PUT");
   EXPECT_EQ(AppendNow(*a, "unknown").status().code(), absl::StatusCode::kUnavailable);
