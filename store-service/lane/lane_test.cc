@@ -150,6 +150,19 @@ TEST_F(LaneTest, RefusedCommitIsSettledBeforeAnythingElse) {
   Stop(std::move(owner));
 }
 
+TEST_F(LaneTest, StoppingDoesNotWaitForADatabaseThatIsAway) {
+  auto owner = MakeOwner({.patience = std::chrono::milliseconds(0)});
+  ASSERT_TRUE(Add(*owner, 1).ok());
+  owner->database.dead = true;
+  owner->database.fault = [] { return Fault::kAway; };
+  EXPECT_EQ(Add(*owner, 1).status().code(), absl::StatusCode::kUnavailable);
+  Answers answers(loop_);
+  answers.Start(owner->lanes, 1, AddTo("INBOX"));
+  testing::RunTask(loop_, owner->lanes.Stop());
+  answers.WaitAll();
+  EXPECT_EQ(answers.results[0].status().code(), absl::StatusCode::kUnavailable);
+}
+
 TEST_F(LaneTest, FullDiskFailsWritesAndNothingElse) {
   auto owner = MakeOwner();
   ASSERT_TRUE(Add(*owner, 1).ok());

@@ -61,6 +61,7 @@ net::Task<void> LaneEngine::Settle(std::deque<Entries>& groups) {
       for (Batch::Entry& entry : group) entry.operation->Done(status);
     }
     for (auto& [account, slot] : slots_) FailWaiting(slot, status);
+    progress_.NotifyAll();
     co_await net::Sleep(*loop_, kSettlePause);
     if (!*alive) co_return;
   }
