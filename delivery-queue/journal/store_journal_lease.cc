@@ -52,6 +52,9 @@ net::Task<absl::Status> StoreJournalCore::Open(std::shared_ptr<StoreJournalCore>
     }
     if (absl::IsAlreadyExists(reply.status()) || absl::IsInvalidArgument(reply.status()))
       co_return reply.status();
+    // Whoever lives could not say so either: it is watched anew.
+    words.clear();
+    request.set_reopened(true);
     observe::Warning("queue.journal.open", {{"status", reply.status().ToString()}});
     co_await net::Sleep(self->loop_, pause);
   }

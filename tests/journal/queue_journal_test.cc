@@ -187,6 +187,24 @@ TEST_P(StoreJournalTest, ASecondProcessOfANameIsRefusedInWordsAndDisturbsNothing
   EXPECT_TRUE(Put(*other_, Key(1), "one").ok());
 }
 
+// The time in which nobody could say a word does not count against who lives.
+TEST_P(StoreJournalTest, WhoLivesKeepsItsNameThoughTheStoreWasAwayForLong) {
+  constexpr milliseconds kWatch{1500};
+  Open();
+  Lossy late(*client_);
+  int calls = 0;
+  late.at_call = [&](std::string_view) {
+    ++calls;
+    late.away = lossy_->away = calls == 1;
+  };
+  const auto back = loop_.After(kWatch + milliseconds(100), [&] { late.away = false; });
+  StoreJournalOptions options{.name = "a", .instance = std::string(16, 'y'), .watch = kWatch};
+  const auto second = RunTask(loop_, OpenStoreJournal(loop_, late, std::move(options)));
+  EXPECT_GT(calls, 1);
+  EXPECT_TRUE(absl::IsAlreadyExists(second.status())) << second.status();
+  EXPECT_TRUE(Put(*journal_, Key(1), "one").ok());
+}
+
 TEST_P(StoreJournalTest, SummariesNameTheOwnersAndWhatWaits) {
   Open();
   ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
