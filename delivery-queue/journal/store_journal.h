@@ -36,6 +36,9 @@ struct StoreJournalOptions {
   // Another process that has the name and was killed is waited for so long: a living one renews its
   // lease meanwhile.
   std::chrono::milliseconds watch{5000};
+  // When the store was away it was so for the others too, and nobody could renew a lease: those
+  // that live have so long to do it before they are taken for dead.
+  std::chrono::milliseconds grace{10000};
   // The epoch is over: another replica has, or may have, what lies in this journal. Posted.
   std::function<void()> over;
 };

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "delivery-queue/journal/store_journal.h"
@@ -56,7 +57,7 @@ struct Adoption {
   store::v1::LoadQueueRecordsReply page;
 };
 
-class StoreJournalCore : public std::enable_shared_from_this<StoreJournalCore> {
+class StoreJournalCore {
  public:
   StoreJournalCore(net::Loop& loop, rpc::Client& store, StoreJournalOptions options)
       : loop_(loop), store_(store), options_(std::move(options)), wake_(loop), ended_(loop) {}
@@ -102,9 +103,11 @@ class StoreJournalCore : public std::enable_shared_from_this<StoreJournalCore> {
   void Over(std::string_view why);
   void Renewed(std::chrono::milliseconds sent) {
     lease_until_ = std::max(lease_until_, sent + lease_length_);
-    away_ = false;
+    if (std::exchange(away_, false)) claims_from_ = BootTime() + options_.grace;
   }
-  bool MayClaim() const { return claimable_ && !closing_ && !adoption_ && heir_.visit; }
+  bool MayClaim() const {
+    return claimable_ && BootTime() >= claims_from_ && !closing_ && !adoption_ && heir_.visit;
+  }
   net::Task<void> Claim();
   net::Task<void> LoadAdopted();
   void Inherit();
@@ -127,6 +130,7 @@ class StoreJournalCore : public std::enable_shared_from_this<StoreJournalCore> {
   bool closing_ = false;
   bool over_ = false;
   bool claimable_ = false;
+  std::chrono::milliseconds claims_from_{0};
   Journal::Heir heir_;
   std::optional<Adoption> adoption_;
 };

@@ -55,6 +55,7 @@ net::Task<absl::Status> StoreJournalCore::Open(std::shared_ptr<StoreJournalCore>
     // Whoever lives could not say so either: it is watched anew.
     words.clear();
     request.set_reopened(true);
+    self->away_ = true;
     observe::Warning("queue.journal.open", {{"status", reply.status().ToString()}});
     co_await net::Sleep(self->loop_, pause);
   }

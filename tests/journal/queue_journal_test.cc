@@ -260,6 +260,52 @@ TEST_P(StoreJournalTest, ADeadReplicasMailIsInheritedOnce) {
   RunUntil([&] { return Rows("queue_entry") == 0; });
 }
 
+// An outage longer than the leases: whoever is back first does not take the others for dead.
+TEST_P(StoreJournalTest, ReplicasThatLiveKeepTheirMailThoughTheStoreWasAwayForLong) {
+  Open();
+  Lossy early(*client_);
+  StoreJournalOptions options{
+      .name = "b", .instance = std::string(16, 'b'), .renew = milliseconds(20)};
+  other_ = RunTask(loop_, OpenStoreJournal(loop_, early, std::move(options))).value();
+  std::vector<EntryKey> got;
+  other_->SetHeir({[&](EntryKey key, const std::string&) { got.push_back(key); }, [](bool) {}});
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  early.away = lossy_->away = true;
+  RunUntil([&] { return !journal_->Ready().ok() && !other_->Ready().ok(); });
+  auto db = database_->Connect().value();
+  ASSERT_TRUE(db->Run("UPDATE queue_journal SET expires_ms=1").ok());
+  int renewals = 0;
+  early.at_call = [&](std::string_view path) {
+    if (path == rpc::store::kQueueJournalRenew.path) ++renewals;
+  };
+  early.away = false;
+  RunUntil([&] { return renewals > 5; });
+  lossy_->away = false;
+  EXPECT_TRUE(Put(*journal_, Key(2), "two").ok());
+  EXPECT_EQ(over_, 0);
+  EXPECT_THAT(got, IsEmpty());
+  other_.reset();
+}
+
+TEST_P(StoreJournalTest, WhoDoesNotComeBackAfterTheStoreDidIsInherited) {
+  Open();
+  ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
+  journal_.reset();
+  StoreJournalOptions options{.name = "b",
+                              .instance = std::string(16, 'b'),
+                              .renew = milliseconds(20),
+                              .grace = milliseconds(50)};
+  other_ = RunTask(loop_, OpenStoreJournal(loop_, *lossy_, std::move(options))).value();
+  lossy_->away = true;
+  RunUntil([&] { return !other_->Ready().ok(); });
+  auto db = database_->Connect().value();
+  ASSERT_TRUE(db->Run("UPDATE queue_journal SET expires_ms=1 WHERE owner=?1", "a").ok());
+  std::vector<EntryKey> got;
+  other_->SetHeir({[&](EntryKey key, const std::string&) { got.push_back(key); }, [](bool) {}});
+  lossy_->away = false;
+  RunUntil([&] { return got.size() == 1; });
+}
+
 TEST_P(StoreJournalTest, WhoComesBackAfterItsMailWasInheritedBeginsANewJournal) {
   Open();
   ASSERT_TRUE(Put(*journal_, Key(1), "one").ok());
