@@ -165,7 +165,8 @@ absl::Status RunCommand(const Command& command, const Arguments& arguments) {
   const absl::Status status = command.run(
       *admin,
       {arguments, std::vector<std::string>(arguments.words.begin() + 1, arguments.words.end())});
-  if (absl::IsUnavailable(status)) {
+  // Or it does, and says who else is away.
+  if (absl::IsUnavailable(status) && !admin->Answers()) {
     return base::Unavailable(base::StrCat("admin-service does not answer at ", admin->target(),
                                           ": ", base::Message(status)));
   }

@@ -174,6 +174,14 @@ class Operators(Admin):
         unreachable = run(self.suite.bin / "posthorn", "--admin", f"127.0.0.1:{free_port()}", "status", check=False,
                           env={**os.environ, "POSTHORN_PASSWORD": "x"})
         self.assertEqual(unreachable.returncode, 3)
+        self.assertIn("admin-service does not answer at 127.0.0.1:", unreachable.stderr.decode())
+
+    def test_who_is_away_is_named_and_not_the_admin_service_that_says_so(self):
+        port = free_port()
+        result = self.suite.cli("store", "migrate", "--to", f"mysql://posthorn@127.0.0.1:{port}/posthorn", check=False)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn(f"127.0.0.1:{port}", result.stderr)
+        self.assertNotIn("admin-service", result.stderr)
 
     def test_passwd(self):
         self.cli("add", "account", "pat@here.test")
