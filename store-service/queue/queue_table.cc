@@ -202,6 +202,9 @@ absl::StatusOr<std::vector<uint64_t>> QueueTable::Held(const std::vector<uint64_
 }
 
 absl::StatusOr<std::optional<std::string>> QueueTable::Oldest() {
+  // Of one moment: a record that moves from one journal to another must not be missed between them.
+  ASSIGN_OR_RETURN(const sql::Transaction snapshot,
+                   sql::Transaction::Begin(db_, sql::Transaction::kRead));
   ASSIGN_OR_RETURN(const std::vector<QueueJournalRow> rows, leases_.All());
   std::optional<std::string> oldest;
   for (const QueueJournalRow& row : rows) {
