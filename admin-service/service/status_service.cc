@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <ctime>
+#include <set>
+#include <string_view>
 
 #include "admin-service/service/health_probe.h"
 #include "admin-service/service/status_words.h"
@@ -23,7 +25,25 @@ rpc::CallOptions Limit() {
   return options;
 }
 
+std::string_view GatewayOf(config::v1::Protocol protocol) {
+  if (protocol == config::v1::IMAP) return "imap-gateway";
+  return protocol == config::v1::POP3 ? "pop3-gateway" : "smtp-gateway";
+}
+
 }  // namespace
+
+std::vector<std::string> Needed(std::vector<std::string> processes, const Model& model) {
+  std::set<std::string_view> gateways;
+  for (const auto& [key, object] : model.objects()) {
+    const auto* listener = dynamic_cast<const config::v1::Listener*>(object.value.get());
+    if (listener != nullptr && listener->enabled())
+      gateways.insert(GatewayOf(listener->protocol()));
+  }
+  std::erase_if(processes, [&gateways](const std::string& process) {
+    return process.ends_with("-gateway") && !gateways.contains(process);
+  });
+  return processes;
+}
 
 void StatusService::NoteRevision() {
   const uint64_t now = parts_.models.current()->revision();
@@ -46,7 +66,8 @@ net::Task<admin::v1::StatusReply> StatusService::Look() {
   AddHeard(parts_.companions.All(),
            {revision_, base::MonotonicMicros() / 1000 - revision_since_ms_}, reply);
   co_await AddSilentWatchers(reply);
-  AddMissing(parts_.expected, base::MonotonicMicros() / 1000 - began_ms_, reply);
+  AddMissing(Needed(parts_.expected, *parts_.models.current()),
+             base::MonotonicMicros() / 1000 - began_ms_, reply);
   AddVersions(reply);
   for (const cluster::Queues::Replica& queue : parts_.queue.All()) {
     AddQueue(co_await queue.client->Call(rpc::queue::kQueueStatus, Limit(),

@@ -13,6 +13,10 @@
 
 namespace posthorn::admin_service {
 
+// Of `processes` those that this configuration needs: a gateway only when it has a listener to
+// serve.
+std::vector<std::string> Needed(std::vector<std::string> processes, const Model& model);
+
 class StatusService {
  public:
   // All outlive this. `expected`: processes of which there ought to be one at least.

@@ -6,6 +6,7 @@
 #include "admin-service/service/authority.h"
 #include "admin-service/service/bootstrap.h"
 #include "admin-service/service/editor.h"
+#include "admin-service/service/status_service.h"
 #include "admin-service/testing/fake_object_store.h"
 #include "lib/base/strings.h"
 #include "lib/config/snapshot.h"
@@ -89,6 +90,16 @@ TEST_F(WatchTest, WhoHasTheRevisionIsSentNothingAgain) {
   EXPECT_THAT(Sent(gateway.Next(*models_.current(), 1)), UnorderedElementsAre("smtp"));
 }
 
+TEST_F(WatchTest, AGatewayWithoutAListenerIsNotMissed) {
+  const std::vector<std::string> all = {"pop3-gateway", "smtp-gateway", "store-service"};
+  EXPECT_EQ(Needed(all, *models_.current()), all);
+  Put("listener", "pop3", "enabled=false");
+  EXPECT_EQ(Needed(all, *models_.current()), all) << "pop3s is left";
+  Delete("listener", "pop3s");
+  EXPECT_THAT(Needed(all, *models_.current()),
+              UnorderedElementsAre("smtp-gateway", "store-service"));
+}
+
 // A process that knows revision `known` and watches.
 class WatchCall final : public rpc::ServerCall {
  public:
@@ -138,7 +149,7 @@ net::Task<void> RefreshUntilTold(net::Loop& loop, ModelCache& models, WatchCall&
 TEST_F(WatchTest, WhoComesFromAnAdminThatKnowsMoreIsNotTakenBack) {
   ModelCache other(loop_, schema_, store_);
   WatchService service(other);
-  testing::RunTask(loop_, other.Refresh());
+  ASSERT_TRUE(testing::RunTask(loop_, other.Refresh()).ok());
   Put("listener", "smtp", "port=2525");  // known to `models_` only
   ASSERT_EQ(other.current()->revision(), 1u);
   WatchCall call(2);
