@@ -153,6 +153,8 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(seconds)  # the fault itself
         if kind == "reset":
             return self.drop()
+        if kind == "nowhere":  # a proxy that knows no way to the server, and says nothing else
+            return self.answer(404)
         refusals = {"error": (500, "InternalError"), "busy": (503, "SlowDown"), "denied": (403, "AccessDenied"),
                     "full": (507, "InsufficientStorage"), "quota": (403, "QuotaExceeded")}
         if kind in refusals:

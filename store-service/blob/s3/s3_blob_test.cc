@@ -61,6 +61,15 @@ TEST_F(S3, FaultsThatPassAreNotNoticed) {
   EXPECT_TRUE(a->Damage().empty());
 }
 
+TEST_F(S3, AWayThatIsNotFoundIsNoMessageThatIsGone) {
+  const auto store = OpenWith(Impatient("one"));
+  const BlobRef ref = AppendNow(*store, "first").value();
+  server_.Fault("nowhere", 1'000'000, "GET");
+  EXPECT_EQ(store->Read(ref, 0, 0).status().code(), absl::StatusCode::kUnavailable);
+  server_.Clear();
+  EXPECT_EQ(store->Read(ref, 0, 0).value(), "first");
+}
+
 TEST_F(S3, FaultsThatStayFailInTimeAndNothingIsKept) {
   const auto a = OpenWith(Impatient("a"));
   const BlobRef first = AppendNow(*a, "first").value();

@@ -263,8 +263,11 @@ absl::StatusOr<S3Listing> S3Client::ListAfter(const std::string& prefix, const s
   if (!after.empty()) {
     base::StrAppend(query, "&start-after=", EncodeForUrl(target_.prefix + after));
   }
-  ASSIGN_OR_RETURN(const Reply reply, Repeat({.query = std::move(query)}));
-  return ParseListing(reply.text, target_.prefix);
+  const absl::StatusOr<Reply> reply = Repeat({.query = std::move(query)});
+  // What cannot be listed is the bucket, or the way to it.
+  if (absl::IsNotFound(reply.status())) return base::Unavailable("the bucket cannot be found");
+  RETURN_IF_ERROR(reply.status());
+  return ParseListing(reply->text, target_.prefix);
 }
 
 absl::StatusOr<std::vector<S3Object>> S3Client::List(const std::string& prefix) {
