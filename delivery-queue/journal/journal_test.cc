@@ -144,6 +144,17 @@ TEST_F(JournalTest, MostlyFinishedFilesAreRewritten) {
   EXPECT_THAT(Live(), Contains(Pair(Key(1000).message.ToString(), "last")));
 }
 
+TEST_F(JournalTest, WhatCannotBeReadForAMomentIsNotForgotten) {
+  file::Faults faults(file::Real());
+  journal_ = *OpenLocalJournal(loop_, faults, {directory_ + "/unreadable", 1U << 20});
+  ASSERT_TRUE(PutAll({{Key(1), "one"}}).ok());
+  faults.FailReads();
+  const auto all = testing::RunTask(loop_, journal_->ForEach([](EntryKey, std::string) {}));
+  EXPECT_TRUE(absl::IsUnavailable(all)) << all;
+  faults.Clear();
+  EXPECT_THAT(Live(), SizeIs(1));
+}
+
 TEST_F(JournalTest, EndsWhileTheDiskIsFull) {
   file::Faults faults(file::Real());
   auto opened = OpenLocalJournal(loop_, faults, {directory_ + "/full", 1U << 20});

@@ -68,6 +68,9 @@ class LocalJournal : public Journal {
       absl::StatusOr<std::string> record = records_.Read(key);
       if (record.ok()) {
         visit(key, *std::move(record));
+      } else if (!absl::IsDataLoss(record.status())) {
+        // It is there, and may be read later: without it its message would be forgotten.
+        co_return record.status();
       } else {
         observe::Error("queue.journal.damaged",
                        {{"message", key.message.ToString()}, {"status", record.status().ToString()}});

@@ -13,6 +13,7 @@ class Faults::FaultyFile final : public File, private Wrapper {
       : faults_(faults), below_(std::move(below)) {}
 
   absl::StatusOr<size_t> ReadAt(uint64_t offset, std::span<char> out) override {
+    if (faults_.reads_fail_) return base::Unavailable("read: input/output error (injected)");
     return below_->ReadAt(offset, out);
   }
   using File::WriteAt;
@@ -72,6 +73,7 @@ void Faults::FailSync(std::string name) {
 void Faults::Clear() {
   left_ = kNever;
   space_ = kNever;
+  reads_fail_ = false;
   FailSync("");
 }
 

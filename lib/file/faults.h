@@ -24,6 +24,8 @@ class Faults final : public FileSystem, private Wrapper {
   void DiskFull(int64_t bytes) { space_ = bytes; }
   // The next sync of this name fails, without syncing.
   void FailSync(std::string name);
+  // Every ReadAt is kUnavailable.
+  void FailReads() { reads_fail_ = true; }
   // All faults are over.
   void Clear();
 
@@ -46,6 +48,7 @@ class Faults final : public FileSystem, private Wrapper {
   FileSystem& below_;
   std::atomic<int64_t> left_{kNever};
   std::atomic<int64_t> space_{kNever};
+  std::atomic<bool> reads_fail_{false};
   std::mutex mutex_;
   std::string failing_sync_;
 };

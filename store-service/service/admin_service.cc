@@ -16,6 +16,8 @@ namespace v1 = posthorn::store::v1;
 
 constexpr size_t kMostDamageLines = 20;
 constexpr uint32_t kPage = 10000;
+// Behind one that may wait long for a dead host or a volume that hangs.
+constexpr size_t kMostLooks = 8;
 
 v1::CheckReply Line(std::string text) {
   v1::CheckReply reply;
@@ -57,7 +59,10 @@ struct AdminService::Check {
   net::Signal changed;
 };
 
-AdminService::AdminService(const Parts& parts) : parts_(parts), pool_(parts.loop, "check", 1, 1) {}
+AdminService::AdminService(const Parts& parts)
+    : parts_(parts),
+      pool_(parts.loop, "check", 1, 1),
+      looks_(parts.loop, "status", 1, kMostLooks) {}
 
 AdminService::~AdminService() {
   if (running_ != nullptr) running_->stop = true;
@@ -80,9 +85,9 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
   const Model& model = parts_.configuration.model();
   const BlobStats blobs = parts_.blobs.Stats();
   reply.set_accounts(model.accounts());
-  CO_ASSIGN_OR_RETURN(const Usage usage,
-                      co_await parts_.lanes.readers().Run(
-                          [database = &parts_.database] { return TotalUsage(*database); }));
+  CO_ASSIGN_OR_RETURN(const Usage usage, co_await looks_.Run([database = &parts_.database] {
+    return TotalUsage(*database);
+  }));
   reply.set_messages(usage.messages);
   reply.set_bytes(usage.bytes);
   reply.set_segments(blobs.segments);
@@ -93,7 +98,7 @@ net::Task<absl::StatusOr<v1::StoreStatusReply>> AdminService::Status() {
         base::StrCat("the journal ", journal, " is not connected: no bytes are freed"));
   }
   AddReplicas(reply);
-  const auto looked = co_await parts_.lanes.readers().Run(
+  const auto looked = co_await looks_.Run(
       [database = &parts_.database, blobs = &parts_.blobs]() -> absl::StatusOr<Looked> {
         return Looked{blobs->Place(), database->Server(), database->Warnings()};
       });

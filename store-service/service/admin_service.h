@@ -62,6 +62,7 @@ class AdminService {
   Meeting meeting_;
   std::shared_ptr<Check> running_;
   net::BlockingPool pool_;
+  net::BlockingPool looks_;  // not the lanes' readers: mail does not wait for who asks
 };
 
 }  // namespace posthorn::store_service
