@@ -74,8 +74,10 @@ const std::string& Template() {
     std::ofstream(grants) << kGrants;
     const std::string fast = base::StrCat("/dev/shm/posthorn-mariadb-", getpid());
     const std::string log = kHome->File("install.log");
+    // A server that starts removes the temporary tables of any that shares its folder for them.
     const bool ok =
         Succeeds(log, {"mariadb-install-db", "--no-defaults", base::StrCat("--datadir=", fast),
+                       base::StrCat("--tmpdir=", kHome->path()),
                        "--user=" + std::string(geteuid() == 0 ? "root" : "mysql"),
                        "--auth-root-authentication-method=normal", "--skip-test-db",
                        "--innodb-log-file-size=8M", base::StrCat("--extra-file=", grants)});

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 
+from tests.e2e.clients import run
 from tests.e2e.harness import free_port, wait_for
 
 PROVIDER = "/usr/lib/galera/libgalera_smm.so"
@@ -21,8 +22,9 @@ class Node:
 
     def install(self):
         self.folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder / 'data'}", "--user=root",
-                        "--auth-root-authentication-method=normal", "--skip-test-db"], check=True, capture_output=True)
+        # A server that starts removes the temporary tables of any that shares its folder for them.
+        run("mariadb-install-db", "--no-defaults", f"--datadir={self.folder / 'data'}", f"--tmpdir={self.folder}",
+            "--user=root", "--auth-root-authentication-method=normal", "--skip-test-db")
 
     def start(self, *more):
         with open(self.folder / "log", "ab") as log:
