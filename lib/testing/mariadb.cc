@@ -167,8 +167,16 @@ void MariadbServer::Stop() {
   Reap();
 }
 
-void MariadbServer::Freeze() { kill(pid_, SIGSTOP); }
-void MariadbServer::Thaw() { kill(pid_, SIGCONT); }
+// Until the signal has arrived its threads go on.
+void MariadbServer::Freeze() {
+  if (pid_ <= 0) return;
+  kill(pid_, SIGSTOP);
+  int status = 0;
+  if (waitpid(pid_, &status, WUNTRACED) == pid_ && !WIFSTOPPED(status)) pid_ = -1;
+}
+void MariadbServer::Thaw() {
+  if (pid_ > 0) kill(pid_, SIGCONT);
+}
 
 std::string MariadbServer::NewDatabase() {
   static std::atomic<int> next = 0;

@@ -35,7 +35,7 @@ class MariadbServer {
   std::string Sql(std::string_view sql) const;
 
   void Kill();    // SIGKILL
-  void Freeze();  // SIGSTOP
+  void Freeze();  // SIGSTOP; returns when it stands still
   void Thaw();
   void Stop();     // in order
   bool Restart();  // on the same data and port, also after Kill()
