@@ -35,8 +35,8 @@ class Stores : public rpc::Client {
   };
   static std::unique_ptr<Stores> Create(net::Loop& loop, Options options);
 
-  // The replica that owns the account's lane now; 0: nobody does, or it is not known. Before the
-  // first map, and with a single replica: always 1.
+  // The replica that owns the account's lane now; 0: nobody does, or it is not known (yet). Of a
+  // store that knows no replicas: always 1.
   virtual Place PlaceOf(base::AccountId account) const = 0;
   // `place` is one that PlaceOf gave.
   virtual rpc::Client& At(Place place) = 0;

@@ -48,13 +48,17 @@ class Batch {
 };
 
 constexpr size_t kLargestBatch = 1024;
+// An event that a thread of gRPC's own (a deadline, a connection that is tried again) puts between
+// our look at the queue and our sleep wakes nobody.
+constexpr int kLongestSleepMs = 100;
 
 // What gRPC's next wait on this thread shall do.
 struct Wait {
   enum class Kind {
     kAsAsked,  // a thread that gRPC has to itself
     kLook,     // see what is there, once
-    kSleep,  // until one of gRPC's files or of `also` has an event, whatever time limit gRPC names
+    kSleep,  // until one of gRPC's files or of `also` has an event, whatever time limit gRPC names;
+             // never for longer than kLongestSleepMs
     kNone,   // was done already
   };
   Kind kind = Kind::kAsAsked;
@@ -66,7 +70,7 @@ int Sleep(pollfd* files, nfds_t count, std::span<pollfd> also) {
   static thread_local std::vector<pollfd> all;
   all.assign(files, files + count);
   all.insert(all.end(), also.begin(), also.end());
-  const int ready = poll(all.data(), all.size(), -1);
+  const int ready = poll(all.data(), all.size(), kLongestSleepMs);
   if (ready < 0) return ready;
   std::copy_n(all.begin(), count, files);
   std::copy(all.begin() + static_cast<std::ptrdiff_t>(count), all.end(), also.begin());
