@@ -31,6 +31,10 @@ using testing::RunTask;
 
 inline constexpr milliseconds kPatience{20000};
 
+inline EntryKey Key(int n, uint32_t part = 0) {
+  return {base::MessageId::Derive(base::MessageId(), std::to_string(n)), part};
+}
+
 // A client whose answers, or questions, get lost on demand.
 class Lossy final : public rpc::Client {
  public:
