@@ -173,9 +173,11 @@ void Child::Probe() {
   const ssize_t size = recv(probe_fd_, buffer, sizeof(buffer), 0);
   if (size < 0) return errno == EAGAIN ? void() : CloseProbe();
   answer_.append(buffer, static_cast<size_t>(size));
-  const size_t end = answer_.find('\r');
-  if (end != std::string::npos) ready_ = answer_.substr(0, end).find(" 200 ") != std::string::npos;
-  if (size == 0 || end != std::string::npos) CloseProbe();
+  ready_ = answer_.substr(0, answer_.find('\r')).find(" 200 ") != std::string::npos;
+  const bool whole = size == 0 || answer_.size() >= sizeof(buffer);
+  if (const size_t body = answer_.find("\r\n\r\n"); whole && body != std::string::npos)
+    missing_ = base::Trim(std::string_view(answer_).substr(body));
+  if (ready_ || whole) CloseProbe();
 }
 
 }  // namespace posthorn::up

@@ -24,6 +24,8 @@ class Child {
   const std::string& name() const { return name_; }
   pid_t pid() const { return pid_; }  // 0: does not run
   bool ready() const { return ready_; }
+  // What it lacked when it was asked last; "" when it has not said so.
+  const std::string& missing() const { return missing_; }
   // Forks and execs; the child dies with its supervisor. False when it cannot be started.
   bool Start();
   // After waitpid: what became of it, in words. Sets when to start again.
@@ -63,6 +65,7 @@ class Child {
   std::string failure_;
   std::string partial_;
   std::string answer_;
+  std::string missing_;
 };
 
 }  // namespace posthorn::up

@@ -218,9 +218,10 @@ void Supervisor::CheckStarted() {
     const bool late = NowMillis() - began_ >= kStartLimit;
     if (!late && !(failed && AllStarted())) return;
     for (const Member& member : members_) {
-      if (late && !member.child->ready() && !member.failed)
-        output_.tell(
-            base::StrCat(member.process->name, " is not ready after a minute; see the log"));
+      if (!late || member.child->ready() || member.failed) continue;
+      const std::string& missing = member.child->missing();
+      output_.tell(base::StrCat(member.process->name, " is not ready after a minute",
+                                missing.empty() ? "; see the log" : ": ", missing));
     }
     started_ = true;  // goes on trying, as after any crash
     output_.started(false);
