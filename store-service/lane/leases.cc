@@ -108,18 +108,22 @@ net::Task<void> LaneEngine::RenewLeases() {
     const absl::Status status = co_await RenewAll();
     if (!*alive) co_return;
     well = status.ok();
-    if (status.code() == absl::StatusCode::kAborted)
+    if (status.code() == absl::StatusCode::kAborted) {
       (void)co_await FindLostLanes(std::bitset<base::kLanes>().set());
+      if (!*alive) co_return;
+    }
     Evict();
   }
 }
 
 // kUnavailable: the database does not answer.
 net::Task<absl::Status> LaneEngine::FindLostLanes(std::bitset<base::kLanes> among) {
+  const std::shared_ptr<bool> alive = alive_;
   for (uint32_t i = 0; i < base::kLanes; ++i) {
     if (!among[i] || !lanes_[i].held) continue;
     const auto row =
         co_await committer_.Run([database = database_, i] { return database->ReadLane(i); });
+    if (!*alive) co_return base::Unavailable("this store has ended");
     const absl::StatusCode code = row.status().code();
     if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kUnknown) {
       co_return base::Unavailable(base::Message(row.status()));
