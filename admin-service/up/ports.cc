@@ -52,9 +52,15 @@ std::string Advice(const Options& options, int error) {
 
 }  // namespace
 
-absl::Status CheckPorts(const Options& options, const std::vector<WantedPort>& ports) {
+absl::Status CheckPorts(const Options& options, const std::vector<WantedPort>& ports,
+                        std::chrono::milliseconds patience) {
+  const auto end = std::chrono::steady_clock::now() + patience;
   for (const WantedPort& wanted : ports) {
-    const int error = TryBind(wanted);
+    int error = TryBind(wanted);
+    while (error == EADDRINUSE && std::chrono::steady_clock::now() < end) {
+      usleep(20'000);
+      error = TryBind(wanted);
+    }
     if (error == 0) continue;
     return base::Precondition(
         base::StrCat("port ", wanted.port, " (", wanted.what, ") on ", wanted.address,

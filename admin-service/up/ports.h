@@ -2,6 +2,7 @@
 
 // Whether the ports are free, before anything is started.
 
+#include <chrono>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -9,8 +10,9 @@
 
 namespace posthorn::up {
 
-// Binds each for a moment. kFailedPrecondition names the first that cannot be had, why, and what to
-// do about it.
-absl::Status CheckPorts(const Options& options, const std::vector<WantedPort>& ports);
+// Binds each for a moment; one that is taken is waited for up to `patience`. kFailedPrecondition
+// names the first that cannot be had, why, and what to do about it. Blocks.
+absl::Status CheckPorts(const Options& options, const std::vector<WantedPort>& ports,
+                        std::chrono::milliseconds patience);
 
 }  // namespace posthorn::up

@@ -21,6 +21,8 @@ namespace {
 
 // Longer than the longest drain that a default installation allows.
 constexpr int64_t kStopLimit = 30000;
+// Processes of a supervisor that was killed end behind it.
+constexpr std::chrono::milliseconds kLastBreath{3000};
 constexpr int64_t kStartLimit = 60000;
 constexpr int kTurn = 20;       // while something starts
 constexpr int kGather = 10;     // before log lines are read
@@ -42,8 +44,9 @@ absl::Status Supervisor::Prepare() {
   began_ = NowMillis();
   RETURN_IF_ERROR(PrepareDirectories());
   ASSIGN_OR_RETURN(lock_fd_, LockDirectory(options_.dir));
-  RETURN_IF_ERROR(CheckPorts(
-      options_, WantedPorts(options_, first_start_ ? Which::kFirstStart : Which::kFixed)));
+  RETURN_IF_ERROR(
+      CheckPorts(options_, WantedPorts(options_, first_start_ ? Which::kFirstStart : Which::kFixed),
+                 first_start_ ? std::chrono::milliseconds(0) : kLastBreath));
   RETURN_IF_ERROR(PrepareUsers());
   ASSIGN_OR_RETURN(program_dir_, OwnDirectory());
   for (const Process& process : Processes()) {

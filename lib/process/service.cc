@@ -1,6 +1,7 @@
 #include "lib/process/service.h"
 
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -226,6 +227,8 @@ std::unique_ptr<Service> Service::Create(int argc, char** argv, Options options)
                                : base::StrCat("posthorn ", Version(), "\n"));
     std::exit(0);
   }
+  // Not cleaned up at the end: threads of gRPC's own may shake hands until the very last moment.
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   SetUpHeap();
   SetUpMutexes();
   observe::SetUpLog(options.process, ParseLevel(parsed->log_level));
