@@ -32,8 +32,6 @@ using config::v1::Settings;
 
 constexpr std::chrono::milliseconds kFinishLimit = std::chrono::seconds(10);
 constexpr std::chrono::milliseconds kBeginPause{5000};
-// How long messages are refused before the end, so that all gateways turn to another replica.
-constexpr std::chrono::milliseconds kLastAnswers{250};
 constexpr std::chrono::milliseconds kLook{10};
 
 RetrySchedule ScheduleOf(const Settings& settings) {
@@ -178,12 +176,12 @@ class Queue {
 
   // Transactions under way are worth waiting for: cut off behind the dot they would arrive twice.
   // So are messages that arrive: cut off they would be answered 451 and may be kept all the same.
+  // Others are sent to another queue, until all gateways have turned away.
   net::Task<void> Finish() {
     const std::shared_ptr<Life> life = life_;
     if (!life) co_return;
     life->taking = false;
     co_await life->remote->Finish(kFinishLimit);
-    co_await net::Sleep(service_.loop(), kLastAnswers);
     const auto end = std::chrono::steady_clock::now() + kFinishLimit;
     while (life->arriving > 0 && std::chrono::steady_clock::now() < end)
       co_await net::Sleep(service_.loop(), kLook);

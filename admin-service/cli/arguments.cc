@@ -12,7 +12,7 @@ struct Option {
   std::string_view letter;
   bool value;
 };
-constexpr std::array<Option, 41> kOptions = {
+constexpr std::array<Option, 42> kOptions = {
     {{"--admin", "", true},       {"--dir", "", true},
      {"--user", "", true},        {"--password-file", "", true},
      {"--token-file", "", true},  {"--output", "-o", true},
@@ -33,7 +33,7 @@ constexpr std::array<Option, 41> kOptions = {
      {"--blobs", "", true},       {"--s3-endpoint", "", true},
      {"--s3-region", "", true},   {"--s3-credentials-file", "", true},
      {"--s3-cache", "", true},    {"--s3-disk-cache", "", true},
-     {"--version", "", false}}};
+     {"--wait", "", true},        {"--version", "", false}}};
 
 const Option* Find(std::string_view name) {
   for (const Option& option : kOptions) {

@@ -15,7 +15,9 @@ constexpr char kUsageUrl[] = "posthorn/usage";
 
 const std::vector<Command>& Commands() {
   static const auto* const kAll = new std::vector<Command>{
-      {"status", "", "how all processes are, and what is wrong", "", StatusCommand},
+      {"status", "[--wait 30s]",
+       "how all processes are, and what is wrong; --wait: when nothing starts any more", "",
+       StatusCommand},
       {"list", "KIND [TEXT]", "objects of a kind whose name contains TEXT", "kind", ListCommand},
       {"get", "KIND [NAME…]", "one object with all its fields", "kind name", GetCommand},
       {"add", "KIND NAME [FIELD=VALUE…]", "a new object (password=- asks for it)", "kind field",

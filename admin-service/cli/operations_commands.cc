@@ -1,5 +1,8 @@
+#include <chrono>
 #include <iostream>
+#include <optional>
 #include <set>
+#include <thread>
 
 #include "admin-service/cli/commands.h"
 #include "admin-service/cli/prompt.h"
@@ -14,6 +17,8 @@
 
 namespace posthorn::cli {
 namespace {
+
+constexpr std::chrono::milliseconds kAskAgain{50};
 
 // True when it was printed as JSON, as --output json or yaml ask (JSON is YAML).
 absl::StatusOr<bool> PrintedAsJson(const Call& call, const google::protobuf::Message& reply) {
@@ -61,6 +66,20 @@ absl::Status QueueList(AdminClient& admin, const Call& call, const std::string& 
   return all;
 }
 
+// Asks until nothing starts any more; at most as long as --wait says, once without it.
+absl::StatusOr<admin::v1::StatusReply> SettledStatus(AdminClient& admin, const Call& call) {
+  std::optional<uint64_t> limit = 0;
+  if (call.arguments.Has("--wait")) limit = config::ParseDuration(call.arguments.Value("--wait"));
+  if (!limit) return UsageError("--wait takes how long at most: 30s, 2m");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(*limit);
+  for (;;) {
+    auto reply = admin.Call(rpc::admin::kOperationsStatus, admin::v1::StatusRequest());
+    if (!reply.ok() || Starting(*reply) == 0 || std::chrono::steady_clock::now() >= end)
+      return reply;
+    std::this_thread::sleep_for(kAskAgain);
+  }
+}
+
 // "2h" ago, or milliseconds since 1970; 0 when not given.
 absl::StatusOr<int64_t> TimeOption(const Call& call, const std::string& option) {
   if (!call.arguments.Has(option)) return 0;
@@ -72,8 +91,7 @@ absl::StatusOr<int64_t> TimeOption(const Call& call, const std::string& option) 
 }  // namespace
 
 absl::Status StatusCommand(AdminClient& admin, const Call& call) {
-  ASSIGN_OR_RETURN(const admin::v1::StatusReply reply,
-                   admin.Call(rpc::admin::kOperationsStatus, admin::v1::StatusRequest()));
+  ASSIGN_OR_RETURN(const admin::v1::StatusReply reply, SettledStatus(admin, call));
   ASSIGN_OR_RETURN(const bool printed, PrintedAsJson(call, reply));
   if (!printed) std::cout << StatusText(reply);
   // For scripts: a status with problems is not a success. They were printed already.

@@ -101,8 +101,7 @@ std::string Wrapped(const std::string& text) {
 
 std::string Problems(const StatusReply& reply) {
   if (reply.problems().empty()) {
-    const auto starting = std::ranges::count_if(
-        reply.processes(), [](const ProcessStatus& process) { return process.starting(); });
+    const size_t starting = Starting(reply);
     if (starting == 0) return "everything works\n";
     return base::StrCat("nothing is wrong; ", starting,
                         starting == 1 ? " process is starting\n" : " processes are starting\n");
@@ -231,6 +230,11 @@ std::string Certificates(const StatusReply& reply) {
 }
 
 }  // namespace
+
+size_t Starting(const StatusReply& reply) {
+  return static_cast<size_t>(std::ranges::count_if(
+      reply.processes(), [](const ProcessStatus& process) { return process.starting(); }));
+}
 
 std::string StatusText(const StatusReply& reply) {
   std::string out = base::StrCat(Problems(reply), "\n", Processes(reply));

@@ -11,5 +11,7 @@
 namespace posthorn::cli {
 
 std::string StatusText(const admin::v1::StatusReply& reply);
+// How many processes are on their way, which is nothing wrong.
+size_t Starting(const admin::v1::StatusReply& reply);
 
 }  // namespace posthorn::cli

@@ -24,6 +24,7 @@ constexpr int64_t kStopLimit = 30000;
 // Processes of a supervisor that was killed end behind it.
 constexpr std::chrono::milliseconds kLastBreath{3000};
 constexpr int64_t kStartLimit = 60000;
+constexpr char kHeard[] = "5s";
 constexpr int kTurn = 20;       // while something starts
 constexpr int kGather = 10;     // before log lines are read
 constexpr int kIdleTurn = 500;  // else only signals and logs matter, and those wake us
@@ -234,6 +235,9 @@ void Supervisor::CheckStarted() {
   WriteEndpoints();
   const int64_t took = NowMillis() - began_;
   if (options_.demo) MakeDemo();
+  // Admin-service hears of the others a moment later; who is told how to connect may ask it.
+  if (members_.size() == Processes().size())
+    RunProgram({program_dir_ + "/posthorn", "--dir", options_.dir, "status", "--wait", kHeard});
   output_.tell(base::StrCat("Posthorn runs: ", members_.size(), " processes ready in ", took / 1000,
                             ".", took % 1000 / 100, " s"));
   TellHowToConnect();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <set>
 
 #include "lib/base/strings.h"
@@ -21,9 +22,11 @@ using std::chrono::milliseconds;
 constexpr std::string_view kDns = "dns:///";
 constexpr milliseconds kLookUpAgain{5000};
 constexpr milliseconds kRest{2000};
+constexpr milliseconds kAskAgain{50};
 constexpr size_t kWaitingLookUps = 16;
 
 bool NotTaken(const absl::Status& status) {
+  if (rpc::WasNotSent(status)) return true;
   return absl::IsUnavailable(status) && base::Message(status) == kNotTaken;
 }
 
@@ -95,18 +98,33 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
                                   const google::protobuf::MessageLite& request,
                                   google::protobuf::MessageLite& reply) override {
     const std::weak_ptr<QueuesImpl> weak = weak_from_this();
+    net::Loop& loop = loop_;
+    const Clock::time_point deadline = Clock::now() + options.timeout;
     std::set<std::string> asked;
     Known chosen = *Choose(asked);
     for (;;) {
       asked.insert(chosen.target);
       const absl::Status status =
           co_await chosen.client().CallRaw(path, stream, flow, options, request, reply);
-      const std::shared_ptr<QueuesImpl> self = weak.lock();
+      std::shared_ptr<QueuesImpl> self = weak.lock();
       if (!self) co_return status;
       if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))
         self->LetRest(chosen.target);
-      const Known* const another = NotTaken(status) ? self->Choose(asked) : nullptr;
-      if (another == nullptr) co_return status;
+      if (!NotTaken(status)) {
+        self->nobody_since_.reset();
+        co_return status;
+      }
+      const Known* another = self->Choose(asked);
+      if (another == nullptr) {
+        if (self->GivesUp(deadline)) co_return status;
+        self.reset();  // only its user keeps it
+        co_await net::Sleep(loop, kAskAgain);
+        self = weak.lock();
+        if (!self) co_return status;
+        asked.clear();
+        another = self->Choose(asked);
+      }
+      options.timeout = std::chrono::ceil<milliseconds>(deadline - Clock::now());
       chosen = *another;
     }
   }
@@ -143,6 +161,13 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   void LetRest(const std::string& target) {
     for (Known& known : known_)
       if (known.target == target) known.rests_until = Clock::now() + kRest;
+  }
+
+  // Nobody took a call: whether that is the last word.
+  bool GivesUp(Clock::time_point deadline) {
+    const Clock::time_point now = Clock::now();
+    if (!nobody_since_) nobody_since_ = now;
+    return now + kAskAgain >= deadline || now - *nobody_since_ >= options_.patience;
   }
 
   // Of each configured target what it stands for; a name that could not be looked up for what it
@@ -203,6 +228,8 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   std::vector<Known> known_;
   std::vector<std::weak_ptr<Line>> lines_;
   size_t turn_;
+  // Of the first call that nobody took; none was taken since.
+  std::optional<Clock::time_point> nobody_since_;
   std::unique_ptr<net::BlockingPool> thread_;
 };
 

@@ -3,11 +3,14 @@
 // The delivery queue as its callers see it, one replica or many: any of them takes a message.
 // Invariants:
 //  1. Each call goes to one replica and is not repeated at another, for it may have happened; but
-//     when that one says kNotTaken it is.
+//     it is when that one says kNotTaken, or when it was never sent.
 //  2. A replica whose connection is down, or that failed a moment ago, is passed over before
 //     anything is sent, as long as there is another.
+//  3. Where nobody takes it a call on a request stream waits, until nobody has taken any for
+//     `patience`: a restart is not worth a refusal.
 // One net::Loop.
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,6 +39,7 @@ class Queues : public rpc::Client {
     std::function<std::unique_ptr<rpc::Client>(const std::string&)> connect;
     // The targets that a "dns:///…" stands for now; blocks. Empty: not known. Null: by the system.
     std::function<std::vector<std::string>(const std::string&)> look_up = {};
+    std::chrono::milliseconds patience{10000};  // invariant 3
   };
   static std::unique_ptr<Queues> Create(net::Loop& loop, Options options);
 

@@ -20,6 +20,7 @@ using ::testing::UnorderedElementsAre;
 struct Fake {
   bool connected = true;
   absl::Status answer;
+  int taken_from_call = 1000;  // whatever `answer` is
   int calls = 0;
 };
 
@@ -33,8 +34,7 @@ class FakeClient final : public rpc::Client {
   net::Task<absl::Status> CallRaw(std::string_view, std::string_view, rpc::Flow, rpc::CallOptions,
                                   const google::protobuf::MessageLite&,
                                   google::protobuf::MessageLite&) override {
-    ++fake_.calls;
-    co_return fake_.answer;
+    co_return ++fake_.calls < fake_.taken_from_call ? fake_.answer : absl::OkStatus();
   }
   bool connected() const override { return fake_.connected; }
 
@@ -47,6 +47,7 @@ class QueuesTest : public ::testing::Test {
   Queues& Connect(std::vector<std::string> targets) {
     Queues::Options options;
     options.targets = std::move(targets);
+    options.patience = patience_;
     options.connect = [this](const std::string& target) {
       return std::make_unique<FakeClient>(fakes_[target]);
     };
@@ -69,6 +70,7 @@ class QueuesTest : public ::testing::Test {
   }
 
   net::Loop loop_;
+  std::chrono::milliseconds patience_{60000};
   std::map<std::string, Fake> fakes_;
   std::map<std::string, std::vector<std::string>> addresses_;
   std::unique_ptr<Queues> queues_;
@@ -119,7 +121,16 @@ TEST_F(QueuesTest, WhatAQueueDidNotTakeWaitsForAnotherToConnect) {
   EXPECT_EQ(fakes_["b"].calls, 1);
 }
 
-TEST_F(QueuesTest, WhenNobodyTakesItEachIsAskedOnce) {
+TEST_F(QueuesTest, WhatNobodyTakesWaitsForOneThatDoes) {
+  Connect({"a", "b"});
+  fakes_["a"].answer = fakes_["b"].answer = base::Unavailable(kNotTaken);
+  fakes_["b"].taken_from_call = 3;
+  EXPECT_TRUE(Enqueue().ok());
+  EXPECT_EQ(fakes_["b"].calls, 3);
+}
+
+TEST_F(QueuesTest, WhenPatienceIsOverEachIsAskedOnce) {
+  patience_ = std::chrono::milliseconds(0);
   Connect({"a", "b"});
   fakes_["a"].answer = fakes_["b"].answer = base::Unavailable(kNotTaken);
   EXPECT_TRUE(absl::IsUnavailable(Enqueue()));

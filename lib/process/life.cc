@@ -25,6 +25,8 @@ constexpr int64_t kDeadLoopMillis = 30000;
 constexpr std::chrono::milliseconds kAdminGrace{1500};
 constexpr std::chrono::milliseconds kLastEvents{1000};
 constexpr std::chrono::milliseconds kLastWord{500};
+// How long callers may take to turn to another replica.
+constexpr std::chrono::milliseconds kLastCalls{1000};
 
 }  // namespace
 
@@ -266,6 +268,7 @@ net::Task<void> Life::Drain() {
   }
   if (drain_.open() > 0) observe::Warning("process.drain_cut", {{"sessions", drain_.open()}});
   for (const auto& work : at_stop_) co_await work();
+  if (serves_ && !cut_short_) co_await service_.server().Leave(kLastCalls);
   if (reporter_) co_await reporter_->Leave(cut_short_ ? std::chrono::milliseconds(0) : kLastWord);
   observe::FlushSpans(cut_short_ ? std::chrono::milliseconds(0) : kLastEvents);
   if (events_) co_await events_->Flush(cut_short_ ? std::chrono::milliseconds(0) : kLastEvents);

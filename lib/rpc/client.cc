@@ -45,6 +45,7 @@ class ClientImpl : public Client {
     return CallOnStream(line_->Stream(stream, flow), path, std::move(options), request, reply);
   }
   bool connected() const override {
+    if (line_->leaving()) return false;
     const grpc_connectivity_state state = line_->state();
     return state == GRPC_CHANNEL_READY || state == GRPC_CHANNEL_IDLE;
   }

@@ -46,6 +46,9 @@ class RawCall {
   virtual net::Task<absl::StatusOr<bool>> Read(google::protobuf::MessageLite& into) = 0;
 };
 
+// Of the status of a call on a request stream: it never left this process, and may be made somewhere else.
+bool WasNotSent(const absl::Status& status);
+
 class Client {
  public:
   struct Options {
@@ -75,7 +78,7 @@ class Client {
   virtual net::Task<absl::Status> CallRaw(std::string_view path, std::string_view stream, Flow flow,
                                           CallOptions options, const google::protobuf::MessageLite& request,
                                           google::protobuf::MessageLite& reply) = 0;
-  // True while the connection is up (READY) or untried.
+  // True while the connection is up (READY) or untried, and the server has not said that it ends.
   virtual bool connected() const = 0;
 
   template <class Q, class R>

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kStartGrace{500};
 constexpr std::chrono::milliseconds kFirstBackoff{50};
-constexpr std::chrono::milliseconds kLastBackoff{2000};
+constexpr std::chrono::milliseconds kLastBackoff{1000};
+constexpr char kNotSentUrl[] = "posthorn.rpc/not-sent";
 // A call's id is its slot and how often the slot was used: found without hashing, never mistaken
 // for an older one.
 constexpr int kSlotBits = 20;
@@ -21,7 +22,15 @@ std::chrono::milliseconds Until(TimePoint then) {
   return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(1));
 }
 
+absl::Status NotSent(std::string_view why) {
+  absl::Status status = base::Unavailable(why);
+  status.SetPayload(kNotSentUrl, absl::Cord("1"));
+  return status;
+}
+
 }  // namespace
+
+bool WasNotSent(const absl::Status& status) { return status.GetPayload(kNotSentUrl).has_value(); }
 
 ClientStream::ClientStream(net::Loop& loop, std::shared_ptr<grpc::Channel> channel,
                            grpc::CompletionQueue& queue, std::string name, Flow flow)
@@ -90,7 +99,7 @@ void ClientStream::Link::OnWritten(bool ok) {
   if (!owner) return;
   owner->writing_ = false;
   // A failed write: the pending read fails as well and ends the link.
-  if (ok && (!owner->out_.empty() || !owner->held_.empty())) owner->ScheduleFlush();
+  if (ok) owner->ScheduleFlush();
 }
 
 void ClientStream::Link::OnFinished(bool) {
@@ -111,6 +120,7 @@ void ClientStream::Finish() {
 
 void ClientStream::OnUp() {
   state_ = State::kUp;
+  going_ = Going::kStay;
   Ready ready;
   for (const auto& waiter : std::exchange(waiting_for_up_, {})) ready.Add(*waiter);
   ready.ResumeAll();
@@ -134,9 +144,9 @@ void ClientStream::OnLost(const absl::Status& status) {
 net::Task<absl::Status> ClientStream::WaitUntilUp(std::shared_ptr<ClientStream> self,
                                                   TimePoint deadline) {
   const TimePoint limit = std::min(deadline, std::chrono::steady_clock::now() + kStartGrace);
-  while (self->state_ != State::kUp) {
+  while (!self->up()) {
     if (self->state_ == State::kClosed) co_return base::Unavailable("the client is closed");
-    if (std::chrono::steady_clock::now() >= limit) co_return base::Unavailable("not connected");
+    if (std::chrono::steady_clock::now() >= limit) co_return NotSent("not connected");
     const auto waiter = std::make_shared<Waiter>();
     self->waiting_for_up_.push_back(waiter);
     const auto timer = self->loop_.After(Until(limit), [waiter] {
@@ -219,8 +229,9 @@ void ClientStream::EndAll(const absl::Status& status, Ready& ready) {
   for (size_t i = 0; i < slots_.size(); ++i) {
     StreamCall* const call = slots_[i].call;
     if (call == nullptr) continue;
+    const bool sent = call->hold != StreamCall::Hold::kWaiting;
     Leave(*call);
-    call->OnEnd(status, ready);
+    call->OnEnd(sent ? status : NotSent(base::Message(status)), ready);
   }
 }
 
@@ -249,6 +260,7 @@ void ClientStream::OnBatch(const grpc::Slice& slice) {
   FrameReader frames(View(slice));
   Frame frame;
   while (frames.Next(frame)) {
+    if (frame.call == 0 && (frame.flags & kEnd) != 0) AskedToLeave();
     StreamCall* const call = Find(frame.call);
     if (call == nullptr) continue;  // it ended while this was under way
     if ((frame.flags & (kBody | kCredit)) != 0) call->OnFrame(frame, slice, ready);
@@ -258,6 +270,12 @@ void ClientStream::OnBatch(const grpc::Slice& slice) {
   }
   if (frames.broken()) link_->context.TryCancel();
   ready.ResumeAll();
+}
+
+void ClientStream::AskedToLeave() {
+  if (going_ != Going::kStay) return;
+  going_ = Going::kAsked;
+  ScheduleFlush();
 }
 
 ClientStream::Chunk& ClientStream::Last(std::deque<Chunk>& chunks) {
@@ -297,6 +315,12 @@ ClientStream::Chunk ClientStream::TakeBatch() {
 void ClientStream::Flush() {
   if (state_ != State::kUp || writing_) return;
   Chunk batch = TakeBatch();
+  if (going_ == Going::kAsked && out_.empty() && held_.empty()) {
+    going_ = Going::kLeft;
+    Frame left;
+    left.flags = kEnd;
+    AppendFrame(batch.bytes, left);
+  }
   if (batch.bytes.empty()) return;
   for (const uint64_t id : batch.counted) {
     StreamCall* const call = Find(id);

@@ -54,8 +54,11 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
   // Nobody waits here, for an answer or for the stream.
   bool idle() const { return slots_.size() == free_slots_.size() && waiting_for_up_.empty(); }
 
-  bool up() const { return state_ == State::kUp; }
-  // Until the stream is open; kUnavailable when that takes longer than calls may wait, or at
+  // Takes further calls.
+  bool up() const { return state_ == State::kUp && going_ == Going::kStay; }
+  // The server said that it ends.
+  bool leaving() const { return going_ != Going::kStay; }
+  // Until the stream takes calls; kUnavailable when that takes longer than calls may wait, or at
   // `deadline`.
   static net::Task<absl::Status> WaitUntilUp(std::shared_ptr<ClientStream> self,
                                              TimePoint deadline);
@@ -70,6 +73,8 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
 
  private:
   enum class State { kDown, kOpening, kUp, kClosed };
+  // Asked to leave we say that we have, behind the last call that was begun.
+  enum class Going { kStay, kAsked, kLeft };
   struct Slot {
     StreamCall* call = nullptr;
     uint64_t generation = 1;
@@ -105,6 +110,7 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
   void OnUp();
   void OnBatch(const grpc::Slice& slice);
   void OnLost(const absl::Status& status);
+  void AskedToLeave();
   Chunk& Last(std::deque<Chunk>& chunks);
   Chunk TakeBatch();
   void ScheduleFlush();
@@ -120,6 +126,7 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
   const std::string name_;
   const Flow flow_;
   State state_ = State::kDown;
+  Going going_ = Going::kStay;  // of the open link
   std::shared_ptr<Link> link_;
   std::chrono::milliseconds backoff_{0};
   std::unique_ptr<net::Loop::Timer> retry_;

@@ -118,6 +118,14 @@ void IncomingCalls::OnCall(Slot& slot) {
   Refuse(slot, status);
 }
 
+void IncomingCalls::AskToLeave() {
+  server_->leaving = true;
+  for (const auto& weak : open_) {
+    const auto slot = weak.lock();
+    if (slot && slot->stream) slot->stream->AskToLeave();
+  }
+}
+
 void IncomingCalls::Close(const absl::Status& status) {
   for (const auto& weak : std::exchange(open_, {})) {
     const auto slot = weak.lock();

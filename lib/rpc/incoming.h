@@ -27,6 +27,8 @@ class IncomingCalls : public std::enable_shared_from_this<IncomingCalls> {
   // The role of callers that came by none of those descriptors is their certificate's.
   void DemandCertificates() { certificates_ = true; }
   void Begin(std::shared_ptr<grpc::Server> grpc_server);
+  // Request streams, open ones and new ones, are told to leave.
+  void AskToLeave();
   // Ends everything that is open; from here on nothing touches gRPC.
   void Close(const absl::Status& status);
 

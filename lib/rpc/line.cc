@@ -17,12 +17,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Client::Options& options) {
   arguments.SetInt(GRPC_ARG_MINIMAL_STACK, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   // Each line has connections of its own: another loop's thread, or another certificate, must not
   // serve them.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   const bool local = options.target.starts_with("unix:");
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, local ? 250 : 1000);
   if (!local) {
     // A replica that comes back may have another address: names are asked again within a second,
     // not half a minute. What its DNS says of how to call is not asked for.
@@ -63,6 +63,10 @@ const std::shared_ptr<ClientStream>& Line::Stream(std::string_view name, Flow fl
       std::make_shared<ClientStream>(loop_, channel_, queue_, std::string(name), flow));
   streams_.back()->Open();
   return streams_.back();
+}
+
+bool Line::leaving() const {
+  return std::ranges::any_of(streams_, [](const auto& stream) { return stream->leaving(); });
 }
 
 bool Line::idle() const {

@@ -28,6 +28,8 @@ class Line {
   // Made at first use.
   const std::shared_ptr<ClientStream>& Stream(std::string_view name, Flow flow);
   bool idle() const;
+  // One of its servers said that it ends.
+  bool leaving() const;
   grpc_connectivity_state state() const { return channel_->GetState(false); }
 
  private:

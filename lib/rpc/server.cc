@@ -83,6 +83,10 @@ class ServerImpl : public Server {
   void SetServing(bool serving) override { health_->Set(serving); }
 
   absl::Status Start() override;
+  net::Task<void> Leave(std::chrono::milliseconds limit) override {
+    if (incoming_) incoming_->AskToLeave();
+    return LeftBy(state_, std::chrono::steady_clock::now() + limit);
+  }
   void Stop(std::chrono::milliseconds grace) override;
   int port(size_t i) const override { return ports_.at(i); }
 
@@ -90,6 +94,14 @@ class ServerImpl : public Server {
   void Register(std::unique_ptr<RegisteredMethod> method) {
     const absl::Status status = state_->methods.Add(std::move(method));
     if (!status.ok() && registration_.ok()) registration_ = status;
+  }
+  static net::Task<void> LeftBy(std::shared_ptr<ServerState> state, TimePoint limit) {
+    while (state->staying > 0) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          limit - std::chrono::steady_clock::now());
+      if (left.count() <= 0) co_return;
+      (void)co_await state->left.WaitFor(left);
+    }
   }
   void AddPorts(grpc::ServerBuilder& builder);
   void TellPlaintext() const;

@@ -88,6 +88,9 @@ class Server {
 
   // Binds and serves. kUnavailable with the address when it cannot bind.
   virtual absl::Status Start() = 0;
+  // Tells the clients of request streams to begin no further calls here, and waits until none will, at most `limit`.
+  // Calls are answered as before. On the loop.
+  virtual net::Task<void> Leave(std::chrono::milliseconds limit) = 0;
   // No new calls; running ones get until `grace`, then kUnavailable. Blocks the caller, not the loop's handlers:
   // call it from another thread or after Loop::Run returned.
   virtual void Stop(std::chrono::milliseconds grace) = 0;

@@ -76,6 +76,7 @@ absl::Status Admit(const ServerState& server, const RegisteredMethod* method,
 
 ServerState::ServerState(net::Loop& on)
     : loop(on),
+      left(on),
       running_gauge(observe::NewGauge("posthorn_rpc_server_running",
                                       "Calls whose handlers have not returned")) {}
 

@@ -67,6 +67,10 @@ struct ServerState {
   observe::Gauge* running_gauge;
   // Called when `running` has become 0.
   std::function<void()> idle;
+  // Clients are told to begin no further calls; request streams whose clients have not said yet that they do not.
+  net::Signal left;
+  bool leaving = false;
+  size_t staying = 0;
 };
 
 // A call from its first frame until its handler has returned. The transport derives from it.

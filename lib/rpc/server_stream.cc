@@ -8,15 +8,35 @@ namespace posthorn::rpc {
 ServerStream::ServerStream(std::shared_ptr<ServerState> server, std::unique_ptr<Accepted> accepted)
     : server_(std::move(server)),
       accepted_(std::move(accepted)),
-      deadlines_(server_->loop, [this](TimePoint now) { return Expire(now); }) {}
+      deadlines_(server_->loop, [this](TimePoint now) { return Expire(now); }) {
+  ++server_->staying;
+}
 
-void ServerStream::Begin() { StartRead(); }
+ServerStream::~ServerStream() { OnLeft(); }
+
+void ServerStream::Begin() {
+  StartRead();
+  if (server_->leaving) AskToLeave();
+}
+
+void ServerStream::AskToLeave() {
+  Frame frame;
+  frame.flags = kEnd;
+  Send(frame, nullptr);
+}
+
+void ServerStream::OnLeft() {
+  if (std::exchange(left_, true)) return;
+  --server_->staying;
+  if (server_->leaving && !server_->closed) server_->left.NotifyAll();
+}
 
 void ServerStream::StartRead() { accepted_->call.Read(&in_, read_.Arm(shared_from_this())); }
 
 void ServerStream::Close(const absl::Status& status) {
   if (over_) return;
   over_ = true;
+  OnLeft();
   deadlines_.Stop();
   // A stream that ends well may still have calls that nobody waits for.
   EndCalls(status.ok() ? base::Error(absl::StatusCode::kCancelled, "the caller is gone") : status);
@@ -27,6 +47,7 @@ void ServerStream::Close(const absl::Status& status) {
 void ServerStream::OnDone() {
   if (over_) return;
   over_ = true;
+  OnLeft();
   deadlines_.Stop();
   EndCalls(base::Error(absl::StatusCode::kCancelled, "the caller is gone"));
 }
@@ -52,6 +73,7 @@ void ServerStream::OnRead(bool ok) {
 
 void ServerStream::OnFrame(const Frame& frame, const grpc::Slice& slice, Ready& ready) {
   if ((frame.flags & kFirst) != 0) return BeginCall(frame, slice, ready);
+  if (frame.call == 0) return OnLeft();
   const auto found = calls_.find(frame.call);
   if (found == calls_.end()) return;  // it ended while this was under way
   const std::shared_ptr<StreamedCall> call = found->second;

@@ -32,7 +32,11 @@ class ServerStream : public std::enable_shared_from_this<ServerStream> {
  public:
   ServerStream(std::shared_ptr<ServerState> server, std::unique_ptr<Accepted> accepted);
 
+  ~ServerStream();
+
   void Begin();
+  // Tells the client to begin no further calls.
+  void AskToLeave();
   // Ends the stream and its calls.
   void Close(const absl::Status& status);
   void OnDone();
@@ -48,6 +52,8 @@ class ServerStream : public std::enable_shared_from_this<ServerStream> {
   void OnWritten(bool ok);
   void OnFinished(bool) {}
   void OnFrame(const Frame& frame, const grpc::Slice& slice, Ready& ready);
+  // The client begins no more calls.
+  void OnLeft();
   void BeginCall(const Frame& frame, const grpc::Slice& slice, Ready& ready);
   void Refuse(uint64_t id, const absl::Status& status);
   void ScheduleFlush();
@@ -64,6 +70,7 @@ class ServerStream : public std::enable_shared_from_this<ServerStream> {
   bool writing_ = false;
   bool flush_scheduled_ = false;
   bool over_ = false;
+  bool left_ = false;
   Tag read_{Completion<&ServerStream::OnRead>};
   Tag written_{Completion<&ServerStream::OnWritten>};
   Tag finished_{Completion<&ServerStream::OnFinished>};
