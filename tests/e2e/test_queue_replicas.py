@@ -1,6 +1,7 @@
 """Two queues whose journals lie in the store (--journal store), and a gateway that knows both: one is killed, one is
 paused until its lease is over, one ends in order. Every accepted message arrives, and once."""
 import contextlib
+import itertools
 import os
 import signal
 import smtplib
@@ -28,7 +29,7 @@ class QueueReplicas(SuiteCase):
         cls.sink = stack.enter_context(Sink())
         cls.suite.cli("set", "settings", f"dns_servers=127.0.0.1@{cls.dns.port}", f"smtp_port={cls.sink.port}",
                       "retry_schedule=2s", "spf=false")
-        cls.count = 0
+        cls.numbers = itertools.count(1)  # for all threads
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
@@ -68,8 +69,7 @@ class QueueReplicas(SuiteCase):
     def send(self, count, recipients=(ALICE, "sink@far.test")):
         """Sends so many; who got 250 is remembered."""
         for _ in range(count):
-            type(self).count += 1
-            number = f"{self.count}q{os.getpid()}"
+            number = f"{next(self.numbers)}q{os.getpid()}"
             try:
                 with submission(self.gateway.port("submission"), ALICE, timeout=90) as client:
                     client.sendmail(ALICE, list(recipients), message(number, sender=ALICE))
@@ -144,6 +144,22 @@ class QueueReplicas(SuiteCase):
         self.send(4)
         self.all_arrived()
         self.assertEqual(len(self.sent), 10)
+
+    def test_ended_one_behind_the_other_they_refuse_nothing(self):
+        senders = [threading.Thread(target=self.send, args=(60, (ALICE,))) for _ in range(3)]
+        for sender in senders:
+            sender.start()
+        for name in ("q1", "q2") * 4:
+            self.queues[name].process.terminate()
+            self.assertEqual(self.queues[name].process.wait(30), 0)
+            self.begin(name)  # ready, which does not say that the gateway has noticed
+        for sender in senders:
+            sender.join()
+        self.assertEqual(len(self.sent), 180, "the gateway took every message")
+        wait_for(lambda: self.entries() == 0, "both journals are empty", PATIENCE)
+        client = imap_login(self, self.suite)
+        for number in self.sent:
+            self.assertEqual(len(uids(client, "INBOX", "HEADER", "Message-ID", f"m{number}@")), 1, f"message {number}")
 
     def test_operators_see_and_move_the_mail_of_all(self):
         self.sink.replies["RCPT"] = ["451 4.3.0 later"] * 1000
