@@ -36,6 +36,12 @@ rpc::CallOptions Options(std::string ticket, milliseconds timeout) {
   return options;
 }
 
+rpc::CallOptions ManyMessages(std::string ticket) {
+  rpc::CallOptions options = Options(std::move(ticket), kStreamTimeout);
+  options.connect_within = rpc::kRestart;
+  return options;
+}
+
 class RpcStore : public Store {
  public:
   RpcStore(net::Loop& loop, cluster::Stores& client) : loop_(loop), client_(client) {}
@@ -70,19 +76,19 @@ class RpcStore : public Store {
   }
   std::unique_ptr<rpc::RawCall> ReadMessages(std::string ticket) override {
     return client_.Start(rpc::store::kMailboxesReadMessages.path, "mail", Flow::kFree,
-                         Options(std::move(ticket), kStreamTimeout));
+                         ManyMessages(std::move(ticket)));
   }
   std::unique_ptr<rpc::RawCall> ReadDigests(std::string ticket) override {
     return client_.Start(rpc::store::kMailboxesReadDigests.path, "mail", Flow::kFree,
-                         Options(std::move(ticket), kStreamTimeout));
+                         ManyMessages(std::move(ticket)));
   }
   std::unique_ptr<rpc::RawCall> SearchText(std::string ticket) override {
     return client_.Start(rpc::store::kMailboxesSearchText.path, "mail", Flow::kFree,
-                         Options(std::move(ticket), kStreamTimeout));
+                         ManyMessages(std::move(ticket)));
   }
   std::unique_ptr<rpc::RawCall> Put(std::string ticket) override {
     return client_.Start(rpc::store::kBlobsPut.path, "put", Flow::kHoldBack,
-                         Options(std::move(ticket), kStreamTimeout));
+                         ManyMessages(std::move(ticket)));
   }
   std::unique_ptr<rpc::RawCall> Attach(cluster::Place place) override {
     return client_.At(place).Start(rpc::store::kSyncAttach.path, "sync", Flow::kFree,
@@ -92,17 +98,19 @@ class RpcStore : public Store {
   net::Signal& changed() override { return client_.changed(); }
 
  private:
-  // Repeats an idempotent write until the store answers it.
+  // Repeats an idempotent write until the store answers it. kUnavailable: it was never sent.
   template <class Q, class R>
   Reply<R> Write(rpc::Method<Q, R> method, std::string ticket, Q request) {
     const auto deadline = Clock::now() + kWriteTimeout;
-    if (!client_.connected()) co_return base::Unavailable("store is away");
     milliseconds pause{50};
+    bool sent = false;
     while (true) {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
       absl::StatusOr<R> reply = co_await client_.Call(
           method, "mail", Flow::kFree, Options(ticket, std::min(kTryTimeout, left)), request);
       if (reply.ok() || !MayHaveHappened(reply.status().code())) co_return reply;
+      sent = sent || !rpc::WasNotSent(reply.status());
+      if (!sent) co_return reply;
       if (Clock::now() + pause + milliseconds(100) >= deadline) {
         observe::Warning("imap.write.unknown",
                          {{"method", method.path}, {"error", base::Message(reply.status())}});

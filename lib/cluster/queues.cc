@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 #include <set>
 
 #include "lib/base/strings.h"
 #include "lib/cluster/handle.h"
+#include "lib/cluster/patience.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 
@@ -22,7 +22,6 @@ using std::chrono::milliseconds;
 constexpr std::string_view kDns = "dns:///";
 constexpr milliseconds kLookUpAgain{5000};
 constexpr milliseconds kRest{2000};
-constexpr milliseconds kAskAgain{50};
 constexpr size_t kWaitingLookUps = 16;
 
 bool NotTaken(const absl::Status& status) {
@@ -55,7 +54,10 @@ std::vector<std::string> LookUp(const std::string& target) {
 class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl> {
  public:
   QueuesImpl(net::Loop& loop, Options options)
-      : loop_(loop), options_(std::move(options)), turn_(static_cast<size_t>(getpid())) {
+      : loop_(loop),
+        options_(std::move(options)),
+        turn_(static_cast<size_t>(getpid())),
+        patience_(options_.patience) {
     if (options_.targets.empty()) options_.targets.emplace_back();
     if (!options_.look_up) options_.look_up = LookUp;
     for (const std::string& target : options_.targets) meanings_.push_back({target});
@@ -111,14 +113,14 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
       if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status))
         self->LetRest(chosen.target);
       if (!NotTaken(status)) {
-        self->nobody_since_.reset();
+        self->patience_.Taken();
         co_return status;
       }
       const Known* another = self->Choose(asked);
       if (another == nullptr) {
-        if (self->GivesUp(deadline)) co_return status;
+        if (self->patience_.Over(deadline)) co_return status;
         self.reset();  // only its user keeps it
-        co_await net::Sleep(loop, kAskAgain);
+        co_await net::Sleep(loop, Patience::kPause);
         self = weak.lock();
         if (!self) co_return status;
         asked.clear();
@@ -161,13 +163,6 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   void LetRest(const std::string& target) {
     for (Known& known : known_)
       if (known.target == target) known.rests_until = Clock::now() + kRest;
-  }
-
-  // Nobody took a call: whether that is the last word.
-  bool GivesUp(Clock::time_point deadline) {
-    const Clock::time_point now = Clock::now();
-    if (!nobody_since_) nobody_since_ = now;
-    return now + kAskAgain >= deadline || now - *nobody_since_ >= options_.patience;
   }
 
   // Of each configured target what it stands for; a name that could not be looked up for what it
@@ -228,8 +223,7 @@ class QueuesImpl : public Queues, public std::enable_shared_from_this<QueuesImpl
   std::vector<Known> known_;
   std::vector<std::weak_ptr<Line>> lines_;
   size_t turn_;
-  // Of the first call that nobody took; none was taken since.
-  std::optional<Clock::time_point> nobody_since_;
+  Patience patience_;
   std::unique_ptr<net::BlockingPool> thread_;
 };
 

@@ -39,7 +39,7 @@ class Queues : public rpc::Client {
     std::function<std::unique_ptr<rpc::Client>(const std::string&)> connect;
     // The targets that a "dns:///…" stands for now; blocks. Empty: not known. Null: by the system.
     std::function<std::vector<std::string>(const std::string&)> look_up = {};
-    std::chrono::milliseconds patience{10000};  // invariant 3
+    std::chrono::milliseconds patience = rpc::kRestart;  // invariant 3
   };
   static std::unique_ptr<Queues> Create(net::Loop& loop, Options options);
 

@@ -8,6 +8,7 @@
 
 #include "lib/base/strings.h"
 #include "lib/cluster/handle.h"
+#include "lib/cluster/patience.h"
 #include "lib/net/loop.h"
 #include "lib/observe/log.h"
 #include "lib/rpc/methods/store.h"
@@ -44,7 +45,8 @@ class StoresImpl : public Stores, public std::enable_shared_from_this<StoresImpl
         options_(std::move(options)),
         map_(options_.caller),
         changed_(loop),
-        turn_(static_cast<size_t>(getpid())) {
+        turn_(static_cast<size_t>(getpid())),
+        patience_(options_.patience) {
     if (options_.targets.empty()) options_.targets.emplace_back();
     seeds_.resize(options_.targets.size());
   }
@@ -82,10 +84,7 @@ class StoresImpl : public Stores, public std::enable_shared_from_this<StoresImpl
                                   const google::protobuf::MessageLite& request,
                                   google::protobuf::MessageLite& reply) override {
     if (Many() && options.account == 0) options.account = AccountOf(options.ticket);
-    if (options.account == 0 || !Many()) {
-      return Any().CallRaw(path, stream, flow, std::move(options), request, reply);
-    }
-    return CallOwner(path, stream, flow, std::move(options), request, reply);
+    return CallUntilTaken(path, stream, flow, std::move(options), request, reply);
   }
 
   void Watch() { loop_.Spawn("cluster.watch", WatchAlways(weak_from_this())); }
@@ -109,21 +108,33 @@ class StoresImpl : public Stores, public std::enable_shared_from_this<StoresImpl
     return At(able[turn_ % able.size()]);
   }
 
-  net::Task<absl::Status> CallOwner(std::string_view path, std::string_view stream, rpc::Flow flow,
-                                    rpc::CallOptions options,
-                                    const google::protobuf::MessageLite& request,
-                                    google::protobuf::MessageLite& reply) {
+  // Whom a call is for; null: nobody known owns the account's lane.
+  rpc::Client* For(base::AccountId account) {
+    if (account == 0 || !Many()) return &Any();
+    const Place place = PlaceOf(account);
+    return place == 0 ? nullptr : &At(place);
+  }
+
+  net::Task<absl::Status> CallUntilTaken(std::string_view path, std::string_view stream,
+                                         rpc::Flow flow, rpc::CallOptions options,
+                                         const google::protobuf::MessageLite& request,
+                                         google::protobuf::MessageLite& reply) {
     const std::weak_ptr<StoresImpl> alive = weak_from_this();
     const Clock::time_point deadline = Clock::now() + options.timeout;
     absl::Status status = base::Unavailable(base::kNotOwner);
     while (!alive.expired()) {
       options.timeout = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
       if (options.timeout.count() <= 0) co_return status;
-      if (const Place place = PlaceOf(options.account); place != 0) {
-        status = co_await At(place).CallRaw(path, stream, flow, options, request, reply);
-        if (!NotOwner(status) || alive.expired()) co_return status;
+      milliseconds pause = kAskAgain;
+      if (rpc::Client* const client = For(options.account)) {
+        status = co_await client->CallRaw(path, stream, flow, options, request, reply);
+        if (alive.expired()) co_return status;
+        const bool sent = !rpc::WasNotSent(status);
+        if (sent) patience_.Taken();
+        if (sent ? !NotOwner(status) : patience_.Over(deadline)) co_return status;
+        if (!sent) pause = Patience::kPause;
       }
-      (void)co_await changed_.WaitFor(std::min(kAskAgain, options.timeout));
+      (void)co_await changed_.WaitFor(std::min(pause, options.timeout));
     }
     co_return status;
   }
@@ -208,6 +219,7 @@ class StoresImpl : public Stores, public std::enable_shared_from_this<StoresImpl
   LaneMap map_;
   net::Signal changed_;
   const size_t turn_;
+  Patience patience_;
   bool sole_ = false;  // a store that knows no replicas
   size_t seed_ = 0;    // the target in use
   size_t watching_ = 0;

@@ -5,10 +5,12 @@
 //  1. A call that names an account, or shows a ticket of one, goes to the owner of its lane; one that a replica refused
 //  because the lane is another's (nothing was done) is asked again of the owner, until its
 //  deadline.
-//  2. Any other failure is the caller's: it may have happened.
-//  3. What waits for a replica that the others count as dead ends kUnavailable at once.
+//  2. One that was never sent, because nobody is there, waits until nobody has been for `patience`.
+//  3. Any other failure is the caller's: it may have happened. So is each of a stream (Start).
+//  4. What waits for a replica that the others count as dead ends kUnavailable at once.
 // One net::Loop.
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,6 +34,7 @@ class Stores : public rpc::Client {
     std::string caller;  // our process's name
     // Makes the client of a target.
     std::function<std::unique_ptr<rpc::Client>(const std::string&)> connect;
+    std::chrono::milliseconds patience = rpc::kRestart;
   };
   static std::unique_ptr<Stores> Create(net::Loop& loop, Options options);
 

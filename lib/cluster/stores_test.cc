@@ -77,8 +77,21 @@ class Cluster {
   void MoveSilently(const std::string& owner) { owner_ = owner; }
   void Hang() { hang_ = true; }
 
-  Stores& Connect(std::vector<std::string> names) {
+  // As a process ends: its callers are told.
+  net::Task<void> End(std::string name) {
+    co_await replicas_[name].server->Leave(milliseconds(60000));
+    // On the loop itself it would take gRPC from the clients that share it.
+    (void)co_await threads_.Run([this, name]() -> absl::StatusOr<bool> {
+      Kill(name);
+      return true;
+    });
+  }
+  net::Task<void> Leave(const std::string& name) {
+    return replicas_[name].server->Leave(milliseconds(60000));
+  }
+  Stores& Connect(std::vector<std::string> names, milliseconds patience = milliseconds(60000)) {
     Stores::Options options;
+    options.patience = patience;
     for (const std::string& name : names) options.targets.push_back(Target(name));
     options.caller = "imap-gateway";
     options.connect = [this](const std::string& target) {
@@ -136,6 +149,7 @@ class Cluster {
   std::string directory_;
   net::Loop loop_;
   net::Signal said_{loop_};
+  net::BlockingPool threads_{loop_, "kill", 1, 16};
   v1::ClusterMap map_;
   std::string owner_;
   bool hang_ = false;
@@ -243,6 +257,74 @@ TEST(Stores, TheMapIsLearntFromAnotherReplicaWhenOneDies) {
     int who = 0;
     while ((who = co_await Write(c)) < 0) co_await net::Sleep(c.loop(), milliseconds(10));
     EXPECT_EQ(who, 2);
+  }(cluster));
+}
+
+// More than the moment that each call waits for its connection.
+constexpr milliseconds kRestart{700};
+
+TEST(Stores, ACallWaitsForAStoreThatStartsAgain) {
+  Cluster cluster;
+  cluster.Start("a");
+  cluster.Say({"a"}, "a", 1);
+  cluster.Connect({"a"});
+  cluster.Run([](Cluster& c) -> net::Task<void> {
+    EXPECT_EQ(co_await Write(c), 1);
+    co_await c.End("a");
+    const auto later = c.loop().After(kRestart, [&c] { c.Start("a"); });
+    EXPECT_EQ(co_await Write(c), 1);
+  }(cluster));
+}
+
+TEST(Stores, ACallThatWasNotSentWaitsForTheNewOwner) {
+  Cluster cluster;
+  cluster.Start("a");
+  cluster.Start("b");
+  cluster.Say({"a", "b"}, "a", 1);
+  cluster.Connect({"a", "b"});
+  cluster.Run([](Cluster& c) -> net::Task<void> {
+    EXPECT_EQ(co_await Write(c), 1);
+    co_await c.End("a");
+    const auto later = c.loop().After(kRestart, [&c] { c.Say({"b"}, "b", 2); });
+    EXPECT_EQ(co_await Write(c), 2);
+  }(cluster));
+}
+
+TEST(Stores, WhenPatienceIsOverACallFails) {
+  Cluster cluster;
+  cluster.Start("a");
+  cluster.Say({"a"}, "a", 1);
+  cluster.Connect({"a"}, milliseconds(1));
+  cluster.Run([](Cluster& c) -> net::Task<void> {
+    EXPECT_EQ(co_await Write(c), 1);
+    co_await c.End("a");
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_EQ(co_await Write(c, milliseconds(600000)),
+                -static_cast<int>(absl::StatusCode::kUnavailable));
+    }
+    c.Start("a");
+    while (co_await Write(c) != 1) {
+    }
+  }(cluster));
+}
+
+TEST(Stores, WhatIsNobodysIsNotAskedOfAReplicaThatLeaves) {
+  Cluster cluster;
+  cluster.Start("a");
+  cluster.Start("b");
+  cluster.Say({"a", "b"}, "a", 1);
+  cluster.Connect({"a"});
+  cluster.Run([](Cluster& c) -> net::Task<void> {
+    const auto who = [&c]() -> net::Task<std::string> {
+      const auto reply = co_await c.stores().Call(rpc::store::kDirectoryResolve, "directory",
+                                                  rpc::Flow::kFree, {}, {});
+      EXPECT_TRUE(reply.ok()) << reply.status();
+      co_return reply.ok() ? reply->canonical() : "";
+    };
+    co_await WaitForOwner(c);
+    const std::string first = co_await who();
+    co_await c.Leave(first);
+    EXPECT_NE(co_await who(), first);
   }(cluster));
 }
 

@@ -133,6 +133,7 @@ class State : public std::enable_shared_from_this<State> {
     request.set_has_response(true);
     rpc::CallOptions options;
     options.timeout = kAuthenticateTimeout;
+    options.connect_within = rpc::kRestart;
     auto call = store_.Start(rpc::store::kDirectoryAuthenticate.path, "login", rpc::Flow::kFree,
                              std::move(options));
     Verdict verdict;

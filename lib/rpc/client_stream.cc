@@ -9,7 +9,6 @@
 namespace posthorn::rpc {
 namespace {
 
-constexpr std::chrono::milliseconds kStartGrace{500};
 constexpr std::chrono::milliseconds kFirstBackoff{50};
 constexpr std::chrono::milliseconds kLastBackoff{1000};
 constexpr char kNotSentUrl[] = "posthorn.rpc/not-sent";
@@ -142,10 +141,9 @@ void ClientStream::OnLost(const absl::Status& status) {
 }
 
 net::Task<absl::Status> ClientStream::WaitUntilUp(std::shared_ptr<ClientStream> self,
-                                                  TimePoint deadline) {
-  const TimePoint limit = std::min(deadline, std::chrono::steady_clock::now() + kStartGrace);
+                                                  TimePoint limit) {
   while (!self->up()) {
-    if (self->state_ == State::kClosed) co_return base::Unavailable("the client is closed");
+    if (self->state_ == State::kClosed) co_return NotSent("the client is closed");
     if (std::chrono::steady_clock::now() >= limit) co_return NotSent("not connected");
     const auto waiter = std::make_shared<Waiter>();
     self->waiting_for_up_.push_back(waiter);

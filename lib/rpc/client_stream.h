@@ -58,10 +58,9 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
   bool up() const { return state_ == State::kUp && going_ == Going::kStay; }
   // The server said that it ends.
   bool leaving() const { return going_ != Going::kStay; }
-  // Until the stream takes calls; kUnavailable when that takes longer than calls may wait, or at
-  // `deadline`.
+  // Until the stream takes calls; kUnavailable at `limit`.
   static net::Task<absl::Status> WaitUntilUp(std::shared_ptr<ClientStream> self,
-                                             TimePoint deadline);
+                                             TimePoint limit);
 
   // Puts `call` on the (open) stream with its first frame. A frame with kFirst and kHalfClose makes
   // a call that the other calls of a kHoldBack stream wait for.

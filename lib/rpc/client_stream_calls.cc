@@ -16,6 +16,10 @@ uint32_t MillisLeft(TimePoint deadline) {
   return static_cast<uint32_t>(std::clamp<int64_t>(left.count(), 1, UINT32_MAX));
 }
 
+TimePoint ConnectedBy(const CallOptions& options, TimePoint deadline) {
+  return std::min(deadline, std::chrono::steady_clock::now() + options.connect_within);
+}
+
 Frame FirstFrame(std::string_view path, TimePoint deadline, std::string_view trace,
                  std::string_view ticket) {
   Frame frame;
@@ -121,7 +125,8 @@ void ManyCall::Put(uint32_t flags, const google::protobuf::MessageLite* message)
 net::Task<absl::Status> ManyCall::Connect(std::shared_ptr<ManyCall> self) {
   if (self->ended_) co_return self->Ended();
   if (self->begun() || self->stream_->up()) co_return absl::OkStatus();
-  absl::Status up = co_await ClientStream::WaitUntilUp(self->stream_, self->deadline);
+  absl::Status up = co_await ClientStream::WaitUntilUp(
+      self->stream_, ConnectedBy(self->options_, self->deadline));
   if (self->ended_) co_return self->Ended();
   if (!up.ok()) {
     self->ended_ = true;
@@ -246,7 +251,7 @@ net::Task<absl::Status> CallOnStream(std::shared_ptr<ClientStream> stream, std::
   SingleCall call(*stream, reply);
   call.deadline = DeadlineOf(options);
   if (!stream->up()) {
-    absl::Status up = co_await ClientStream::WaitUntilUp(stream, call.deadline);
+    absl::Status up = co_await ClientStream::WaitUntilUp(stream, ConnectedBy(options, call.deadline));
     CountClientError(path, up);
     if (!up.ok()) co_return up;
   }

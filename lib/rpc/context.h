@@ -20,9 +20,14 @@ struct TraceContext {
   std::string ToString() const;
 };
 
+// What another process's restart may take before whoever waits for it is refused.
+inline constexpr std::chrono::milliseconds kRestart{10000};
+
 // What a caller says beside the request.
 struct CallOptions {
   std::chrono::milliseconds timeout{30000};
+  // How much of it a call on a request stream waits for the connection.
+  std::chrono::milliseconds connect_within{500};
   std::string ticket;
   TraceContext trace;
   // The account the call is about: a client of several store replicas sends it to the one that owns

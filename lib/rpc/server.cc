@@ -70,11 +70,13 @@ class ServerImpl : public Server {
     Register(std::move(method));
   }
   void HandleStreamRaw(std::string_view path, std::vector<std::string> roles,
-                       std::function<net::Task<absl::Status>(ServerCall&)> handler) override {
+                       std::function<net::Task<absl::Status>(ServerCall&)> handler,
+                       Lasts lasts) override {
     auto method = std::make_unique<RegisteredMethod>();
     method->path = path;
     method->roles = std::move(roles);
     method->many = std::move(handler);
+    method->momentary = lasts == Lasts::kAMoment;
     Register(std::move(method));
   }
   void EnableReflection() override {
@@ -96,7 +98,7 @@ class ServerImpl : public Server {
     if (!status.ok() && registration_.ok()) registration_ = status;
   }
   static net::Task<void> LeftBy(std::shared_ptr<ServerState> state, TimePoint limit) {
-    while (state->staying > 0) {
+    while (state->staying > 0 || state->momentary > 0) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
           limit - std::chrono::steady_clock::now());
       if (left.count() <= 0) co_return;

@@ -68,10 +68,12 @@ class Server {
                 return Invoke<Q, R>(handler, context, std::move(request));
               });
   }
+  // A call that lasts is ended when the server ends; one that answers soon is waited for, as those of Handle are.
+  enum class Lasts { kLong, kAMoment };
   template <class Q, class R>
   void HandleStream(Method<Q, R> method, std::vector<std::string> roles,
-                    std::function<net::Task<absl::Status>(ServerCall&)> handler) {
-    HandleStreamRaw(method.path, std::move(roles), std::move(handler));
+                    std::function<net::Task<absl::Status>(ServerCall&)> handler, Lasts lasts = Lasts::kLong) {
+    HandleStreamRaw(method.path, std::move(roles), std::move(handler), lasts);
   }
 
   using RawReply = absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>;
@@ -80,7 +82,7 @@ class Server {
   virtual void HandleRaw(std::string_view path, std::vector<std::string> roles,
                          const google::protobuf::MessageLite& prototype, RawHandler handler) = 0;
   virtual void HandleStreamRaw(std::string_view path, std::vector<std::string> roles,
-                               std::function<net::Task<absl::Status>(ServerCall&)> handler) = 0;
+                               std::function<net::Task<absl::Status>(ServerCall&)> handler, Lasts lasts) = 0;
   // gRPC server reflection (v1alpha) for the services of registered methods.
   virtual void EnableReflection() = 0;
   // grpc.health.v1: what Check and Watch answer; also sets lib/observe's readiness source.
@@ -88,8 +90,8 @@ class Server {
 
   // Binds and serves. kUnavailable with the address when it cannot bind.
   virtual absl::Status Start() = 0;
-  // Tells the clients of request streams to begin no further calls here, and waits until none will, at most `limit`.
-  // Calls are answered as before. On the loop.
+  // Tells the clients of request streams to begin no further calls here, and waits until none will and those that do
+  // not last are answered, at most `limit`. Calls are taken as before. On the loop.
   virtual net::Task<void> Leave(std::chrono::milliseconds limit) = 0;
   // No new calls; running ones get until `grace`, then kUnavailable. Blocks the caller, not the loop's handlers:
   // call it from another thread or after Loop::Run returned.

@@ -83,11 +83,14 @@ ServerState::ServerState(net::Loop& on)
 RunningCall::RunningCall(std::shared_ptr<ServerState> server, const RegisteredMethod& method)
     : server_(std::move(server)), method_(method) {
   ++server_->running;
+  server_->momentary += method_.momentary ? 1 : 0;
   server_->running_gauge->Add(1);
 }
 
 RunningCall::~RunningCall() {
   server_->running_gauge->Add(-1);
+  server_->momentary -= method_.momentary ? 1 : 0;
+  if (server_->leaving && !server_->closed) server_->left.NotifyAll();
   if (--server_->running == 0 && server_->idle) server_->idle();
 }
 

@@ -27,6 +27,8 @@ namespace posthorn::rpc {
 struct RegisteredMethod {
   std::string path;
   std::vector<std::string> roles;
+  // Its calls are answered soon.
+  bool momentary = true;
   // One of the two is set.
   Server::RawHandler single;
   std::function<net::Task<absl::Status>(ServerCall&)> many;
@@ -71,6 +73,7 @@ struct ServerState {
   net::Signal left;
   bool leaving = false;
   size_t staying = 0;
+  size_t momentary = 0;  // of `running`
 };
 
 // A call from its first frame until its handler has returned. The transport derives from it.

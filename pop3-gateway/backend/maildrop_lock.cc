@@ -39,6 +39,7 @@ struct MaildropLock::State {
                                                    v1::LockMaildropRequest request) {
     rpc::CallOptions options;
     options.timeout = kSession;
+    options.connect_within = rpc::kRestart;
     options.ticket = state->ticket;
     state->call = state->store.Start(rpc::store::kMailboxesLockMaildrop.path, "mail",
                                      rpc::Flow::kFree, std::move(options));

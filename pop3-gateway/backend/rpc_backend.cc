@@ -28,6 +28,7 @@ constexpr uint32_t kCredit = 1000000;
 rpc::CallOptions For(const std::string& ticket, std::chrono::milliseconds timeout) {
   rpc::CallOptions options;
   options.timeout = timeout;
+  options.connect_within = rpc::kRestart;
   options.ticket = ticket;
   return options;
 }

@@ -132,11 +132,13 @@ class RpcBackend : public Backend {
 
   std::unique_ptr<Upload> StartUpload(std::string message_id, uint64_t size_hint,
                                       rpc::TraceContext trace) override {
+    rpc::CallOptions options = Within(kUpload, trace);
+    options.connect_within = rpc::kRestart;
     store::v1::PutRequest first;
     first.set_message_id(std::move(message_id));
     first.set_size_hint(size_hint);
     return std::make_unique<StreamSink<store::v1::PutRequest, store::v1::PutReply, store::v1::PutReply>>(
-        service_.store().Start(rpc::store::kBlobsPut.path, "put-large", rpc::Flow::kFree, Within(kUpload, trace)),
+        service_.store().Start(rpc::store::kBlobsPut.path, "put-large", rpc::Flow::kFree, std::move(options)),
         std::move(first), [](store::v1::PutReply reply) { return reply; });
   }
   net::Task<absl::StatusOr<store::v1::PutReply>> PutWhole(std::string message_id,

@@ -175,6 +175,12 @@ absl::StatusOr<Committed> ObjectStore::Commit(const PreparedCommit& commit) {
       committed = std::move(first);
     }
   }
+  // A transaction that lost against another node of Galera's may meet the winner's rows before it
+  // hears that it has lost.
+  if (absl::IsAlreadyExists(status)) {
+    ASSIGN_OR_RETURN(const uint64_t head, ReadHead(*db_));
+    if (head != commit.expected_head) return MovedOn();
+  }
   RETURN_IF_ERROR(status);
   return committed;
 }

@@ -63,9 +63,11 @@ absl::StatusOr<std::string> ReadCommitId(sql::Connection& db, uint64_t revision)
   return std::string(row.Text(0));
 }
 
+absl::Status MovedOn() { return base::Aborted("the configuration has moved on"); }
+
 absl::Status AdvanceHead(sql::Connection& db, uint64_t expected) {
   RETURN_IF_ERROR(db.Run("UPDATE head SET revision=revision+1 WHERE revision=?1", expected));
-  return db.changes() == 1 ? absl::OkStatus() : base::Aborted("the configuration has moved on");
+  return db.changes() == 1 ? absl::OkStatus() : MovedOn();
 }
 
 absl::Status WriteRevision(sql::Connection& db, const Revision& revision) {

@@ -39,7 +39,9 @@ absl::StatusOr<uint64_t> ReadHead(sql::Connection& db);
 absl::StatusOr<Tip> ReadTip(sql::Connection& db);
 // kNotFound: no such revision.
 absl::StatusOr<std::string> ReadCommitId(sql::Connection& db, uint64_t revision);
-// head := expected + 1. kAborted: it was not `expected`.
+// kAborted: the head is not the expected one.
+absl::Status MovedOn();
+// head := expected + 1. MovedOn(): it was not `expected`.
 absl::Status AdvanceHead(sql::Connection& db, uint64_t expected);
 absl::Status WriteRevision(sql::Connection& db, const Revision& revision);
 absl::Status WriteRevisionChange(sql::Connection& db, const SecretBox& box, uint64_t revision,

@@ -94,7 +94,8 @@ BlobsService::BlobsService(net::Loop& loop, BlobStore& blobs, DigestCache& diges
 
 void BlobsService::Register(rpc::Server& server) {
   server.HandleStream(rpc::store::kBlobsPut, {kSmtp, kImap, kPop3, kQueue, kAdmin},
-                      [this](rpc::ServerCall& call) { return Put(call); });
+                      [this](rpc::ServerCall& call) { return Put(call); },
+                      rpc::Server::Lasts::kAMoment);
   server.HandleStream(rpc::store::kBlobsRead, Everybody(),
                       [this](rpc::ServerCall& call) { return Read(call); });
 }

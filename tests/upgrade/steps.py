@@ -28,7 +28,7 @@ class Steps:
             self.check_refusals(what, allowed)
 
     def refused_commands(self):
-        return sum(client.counts["NO"] for client in self.load.clients)
+        return [refusal for client in self.load.clients for refusal in client.refusals]
 
     def check_refusals(self, what, allowed):
         refusals = read_refusals(self.load.note_files())

@@ -65,6 +65,7 @@ class ImapClient(threading.Thread):
         # What became of the command under way is not known: a list of possible states for (mailbox, uid) changes.
         self.pending = None
         self.counts = {"OK": 0, "NO": 0, "unknown": 0, "happened": 0}
+        self.refusals = []  # what was answered NO, with what the server said
         self.wrong = []
         # For whoever looks into a failure: what it did last, by the clock.
         self.trail = collections.deque(maxlen=30)
@@ -180,6 +181,7 @@ class ImapClient(threading.Thread):
             return True
         # A NO is a promise, too: it has not happened.
         self.counts["NO"] += 1
+        self.refusals.append(f"{kind}: {answer} {data}")
         self.pending = None
         return False
 
