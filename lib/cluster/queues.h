@@ -39,7 +39,9 @@ class Queues : public rpc::Client {
     std::function<std::unique_ptr<rpc::Client>(const std::string&)> connect;
     // The targets that a "dns:///…" stands for now; blocks. Empty: not known. Null: by the system.
     std::function<std::vector<std::string>(const std::string&)> look_up = {};
-    std::chrono::milliseconds patience = rpc::kRestart;  // invariant 3
+    // Invariant 3. A queue that ends takes nothing while its last transactions go on, ten seconds at
+    // most.
+    std::chrono::milliseconds patience = rpc::kRestart + std::chrono::milliseconds(5000);
   };
   static std::unique_ptr<Queues> Create(net::Loop& loop, Options options);
 
