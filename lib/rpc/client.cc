@@ -79,7 +79,7 @@ class ClientImpl : public Client {
   // `self` is there as long as `plain` is not closed.
   static net::Task<void> MoveWhenReady(std::shared_ptr<PlainCalls> plain, ClientImpl* self) {
     while (!plain->closed() && !plain->ready()) {
-      co_await PlainCalls::WaitUntilReady(plain, TimePoint::max());
+      co_await PlainCalls::WaitUntilReady(plain, ConnectedBy({}, TimePoint::max()));
     }
     if (!plain->closed() && self->next_ && self->next_->shared_plain() == plain) self->Move();
   }

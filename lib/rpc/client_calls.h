@@ -15,6 +15,8 @@ namespace posthorn::rpc {
 
 // CallOptions.timeout as a point in time.
 TimePoint DeadlineOf(const CallOptions& options);
+// When a call with this deadline gives up waiting for its connection, from now on.
+TimePoint ConnectedBy(const CallOptions& options, TimePoint deadline);
 // The trace context as in Frame.trace; empty for none.
 std::string TraceBytes(const TraceContext& trace);
 
@@ -51,8 +53,8 @@ class PlainCalls : public std::enable_shared_from_this<PlainCalls> {
 
   bool ready() const { return channel_->GetState(true) == GRPC_CHANNEL_READY; }
   // Gives a server that starts a moment, so that a call does not fail because it came first. Returns when the channel
-  // is ready, at `deadline`, or after that moment.
-  static net::Task<void> WaitUntilReady(std::shared_ptr<PlainCalls> self, TimePoint deadline);
+  // is ready, or at `limit`.
+  static net::Task<void> WaitUntilReady(std::shared_ptr<PlainCalls> self, TimePoint limit);
 
   net::Loop& loop() { return loop_; }
   bool closed() const { return closed_; }

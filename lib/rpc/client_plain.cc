@@ -8,8 +8,6 @@
 namespace posthorn::rpc {
 namespace {
 
-constexpr std::chrono::milliseconds kStartGrace{500};
-
 // One change of the channel's state.
 struct StateChange {
   void OnChange(bool) {
@@ -107,7 +105,7 @@ class Many : public PlainCalls::Member, public std::enable_shared_from_this<Many
                                         std::shared_ptr<PlainCalls> calls, std::string path,
                                         CallOptions options) {
     const TimePoint deadline = DeadlineOf(options);
-    co_await PlainCalls::WaitUntilReady(calls, deadline);
+    co_await PlainCalls::WaitUntilReady(calls, ConnectedBy(options, deadline));
     if (calls->closed() || self->ended_) co_return;
     // What is left of the caller's time.
     options.timeout = std::min(options.timeout, std::chrono::ceil<std::chrono::milliseconds>(
@@ -299,8 +297,7 @@ void PlainCalls::Close() {
   }
 }
 
-net::Task<void> PlainCalls::WaitUntilReady(std::shared_ptr<PlainCalls> self, TimePoint deadline) {
-  const TimePoint limit = std::min(deadline, std::chrono::steady_clock::now() + kStartGrace);
+net::Task<void> PlainCalls::WaitUntilReady(std::shared_ptr<PlainCalls> self, TimePoint limit) {
   for (;;) {
     const grpc_connectivity_state state = self->channel_->GetState(true);
     const auto left = limit - std::chrono::steady_clock::now();
@@ -319,7 +316,7 @@ net::Task<absl::Status> PlainCalls::Call(std::string path, CallOptions options,
   if (closed_) co_return base::Unavailable("the client is closed");
   if (!ready()) {
     const TimePoint deadline = DeadlineOf(options);
-    co_await WaitUntilReady(self, deadline);
+    co_await WaitUntilReady(self, ConnectedBy(options, deadline));
     if (closed_) co_return base::Unavailable("the client is closed");
     options.timeout = std::min(options.timeout, std::chrono::ceil<std::chrono::milliseconds>(
                                                     deadline - std::chrono::steady_clock::now()));

@@ -16,10 +16,6 @@ uint32_t MillisLeft(TimePoint deadline) {
   return static_cast<uint32_t>(std::clamp<int64_t>(left.count(), 1, UINT32_MAX));
 }
 
-TimePoint ConnectedBy(const CallOptions& options, TimePoint deadline) {
-  return std::min(deadline, std::chrono::steady_clock::now() + options.connect_within);
-}
-
 Frame FirstFrame(std::string_view path, TimePoint deadline, std::string_view trace,
                  std::string_view ticket) {
   Frame frame;
@@ -229,6 +225,10 @@ class RawManyCall : public RawCall {
 TimePoint DeadlineOf(const CallOptions& options) {
   if (options.timeout.count() >= kLongestTimeoutMs) return TimePoint::max();
   return std::chrono::steady_clock::now() + options.timeout;
+}
+
+TimePoint ConnectedBy(const CallOptions& options, TimePoint deadline) {
+  return std::min(deadline, std::chrono::steady_clock::now() + options.connect_within);
 }
 
 std::string TraceBytes(const TraceContext& trace) {

@@ -26,7 +26,7 @@ inline constexpr std::chrono::milliseconds kRestart{10000};
 // What a caller says beside the request.
 struct CallOptions {
   std::chrono::milliseconds timeout{30000};
-  // How much of it a call on a request stream waits for the connection.
+  // How much of it the call waits for its connection.
   std::chrono::milliseconds connect_within{500};
   std::string ticket;
   TraceContext trace;
