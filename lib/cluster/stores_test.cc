@@ -79,7 +79,7 @@ class Cluster {
 
   // As a process ends: its callers are told.
   net::Task<void> End(std::string name) {
-    co_await replicas_[name].server->Leave(milliseconds(60000));
+    co_await Leave(name);
     // On the loop itself it would take gRPC from the clients that share it.
     (void)co_await threads_.Run([this, name]() -> absl::StatusOr<bool> {
       Kill(name);
@@ -89,7 +89,7 @@ class Cluster {
   net::Task<void> Leave(const std::string& name) {
     return replicas_[name].server->Leave(milliseconds(60000));
   }
-  Stores& Connect(std::vector<std::string> names, milliseconds patience = milliseconds(60000)) {
+  Stores& Connect(std::vector<std::string> names, milliseconds patience) {
     Stores::Options options;
     options.patience = patience;
     for (const std::string& name : names) options.targets.push_back(Target(name));
@@ -99,6 +99,13 @@ class Cluster {
     };
     stores_ = Stores::Create(loop_, std::move(options));
     return *stores_;
+  }
+  // Starts all of these, lets them say so, and connects to `targets`.
+  void Begin(const std::vector<std::string>& names, const std::string& owner,
+             std::vector<std::string> targets, milliseconds patience = milliseconds(60000)) {
+    for (const std::string& name : names) Start(name);
+    Say(names, owner, 1);
+    Connect(std::move(targets), patience);
   }
   void Run(net::Task<void> task) {
     loop_.Spawn("test", Finish(std::move(task)));
@@ -180,10 +187,7 @@ net::Task<void> WaitForOwner(Cluster& cluster) {
 
 TEST(Stores, ACallAboutAnAccountGoesToItsOwner) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "b", 1);
-  cluster.Connect({"a"});
+  cluster.Begin({"a", "b"}, "b", {"a"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c), 2);
     c.Say({"a", "b"}, "a", 2);
@@ -194,10 +198,7 @@ TEST(Stores, ACallAboutAnAccountGoesToItsOwner) {
 
 TEST(Stores, ARefusedCallWaitsForTheNewOwner) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "a", 1);
-  cluster.Connect({"a"});
+  cluster.Begin({"a", "b"}, "a", {"a"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c), 1);
     c.MoveSilently("b");
@@ -209,10 +210,7 @@ TEST(Stores, ARefusedCallWaitsForTheNewOwner) {
 
 TEST(Stores, WithoutAnOwnerACallWaitsUntilItsDeadline) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "", 1);
-  cluster.Connect({"a"});
+  cluster.Begin({"a", "b"}, "", {"a"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c, milliseconds(300)),
               -static_cast<int>(absl::StatusCode::kUnavailable));
@@ -221,10 +219,7 @@ TEST(Stores, WithoutAnOwnerACallWaitsUntilItsDeadline) {
 
 TEST(Stores, AReplicaThatTheOthersCallDeadEndsItsCalls) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "b", 1);
-  cluster.Connect({"a"});
+  cluster.Begin({"a", "b"}, "b", {"a"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     co_await WaitForOwner(c);
     c.Hang();
@@ -235,9 +230,7 @@ TEST(Stores, AReplicaThatTheOthersCallDeadEndsItsCalls) {
 
 TEST(Stores, OneTargetOfSeveralIsEnough) {
   Cluster cluster;
-  cluster.Start("b");
-  cluster.Say({"b"}, "b", 1);
-  cluster.Connect({"a", "b"});
+  cluster.Begin({"b"}, "b", {"a", "b"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c), 2);
     EXPECT_TRUE(c.stores().connected());
@@ -246,10 +239,7 @@ TEST(Stores, OneTargetOfSeveralIsEnough) {
 
 TEST(Stores, TheMapIsLearntFromAnotherReplicaWhenOneDies) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "a", 1);
-  cluster.Connect({"a", "b"});
+  cluster.Begin({"a", "b"}, "a", {"a", "b"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c), 1);
     c.Kill("a");
@@ -261,40 +251,33 @@ TEST(Stores, TheMapIsLearntFromAnotherReplicaWhenOneDies) {
 }
 
 // More than the moment that each call waits for its connection.
-constexpr milliseconds kRestart{700};
+constexpr milliseconds kSlowStart{700};
 
 TEST(Stores, ACallWaitsForAStoreThatStartsAgain) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Say({"a"}, "a", 1);
-  cluster.Connect({"a"});
+  cluster.Begin({"a"}, "a", {"a"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c), 1);
     co_await c.End("a");
-    const auto later = c.loop().After(kRestart, [&c] { c.Start("a"); });
+    const auto later = c.loop().After(kSlowStart, [&c] { c.Start("a"); });
     EXPECT_EQ(co_await Write(c), 1);
   }(cluster));
 }
 
 TEST(Stores, ACallThatWasNotSentWaitsForTheNewOwner) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "a", 1);
-  cluster.Connect({"a", "b"});
+  cluster.Begin({"a", "b"}, "a", {"a", "b"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c), 1);
     co_await c.End("a");
-    const auto later = c.loop().After(kRestart, [&c] { c.Say({"b"}, "b", 2); });
+    const auto later = c.loop().After(kSlowStart, [&c] { c.Say({"b"}, "b", 2); });
     EXPECT_EQ(co_await Write(c), 2);
   }(cluster));
 }
 
 TEST(Stores, WhenPatienceIsOverACallFails) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Say({"a"}, "a", 1);
-  cluster.Connect({"a"}, milliseconds(1));
+  cluster.Begin({"a"}, "a", {"a"}, milliseconds(1));
   cluster.Run([](Cluster& c) -> net::Task<void> {
     EXPECT_EQ(co_await Write(c), 1);
     co_await c.End("a");
@@ -310,10 +293,7 @@ TEST(Stores, WhenPatienceIsOverACallFails) {
 
 TEST(Stores, WhatIsNobodysIsNotAskedOfAReplicaThatLeaves) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "a", 1);
-  cluster.Connect({"a"});
+  cluster.Begin({"a", "b"}, "a", {"a"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     const auto who = [&c]() -> net::Task<std::string> {
       const auto reply = co_await c.stores().Call(rpc::store::kDirectoryResolve, "directory",
@@ -330,10 +310,7 @@ TEST(Stores, WhatIsNobodysIsNotAskedOfAReplicaThatLeaves) {
 
 TEST(Stores, AnyReplicaAnswersWhatIsNobodys) {
   Cluster cluster;
-  cluster.Start("a");
-  cluster.Start("b");
-  cluster.Say({"a", "b"}, "a", 1);
-  cluster.Connect({"a"});
+  cluster.Begin({"a", "b"}, "a", {"a"});
   cluster.Run([](Cluster& c) -> net::Task<void> {
     co_await WaitForOwner(c);
     const auto before = co_await c.stores().Call(rpc::store::kDirectoryResolve, {}, {});

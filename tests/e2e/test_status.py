@@ -19,8 +19,7 @@ class OneMachine(unittest.TestCase):
     def test_everything_works(self):
         with Suite() as suite:
             suite.add_accounts("here.test", "ann")
-            wait_for(lambda: suite.cli("status", check=False).returncode == 0, "all processes are well")
-            text = suite.cli("status").stdout
+            text = suite.cli("status", "--wait", "30s").stdout
             narrow(self, text)
             self.assertTrue(text.startswith("everything works\n"), text)
             for words in ("lanes          32 of 32 in the only store", "database       SQLite 3.", "folder", " free, ",
@@ -32,6 +31,9 @@ class OneMachine(unittest.TestCase):
                              {"admin-service", "delivery-queue", "imap-gateway", "pop3-gateway", "smtp-gateway",
                               "spam-service", "store-service"})
             self.assertEqual(found["problems"], [])
+            wrong = suite.cli("status", "--wait", "soon", check=False)
+            self.assertEqual(wrong.returncode, 2)
+            self.assertIn("--wait takes how long", wrong.stderr)
 
 
 class Cluster(unittest.TestCase):
